@@ -1,0 +1,3 @@
+"""The relay agent."""
+
+__version__ = "0.1.0"
