@@ -1,0 +1,40 @@
+"""What can go wrong in the spool."""
+# ruff: noqa: N818  (they are named for what happened)
+
+from typing import Literal
+
+
+class SpoolError(Exception):
+    """Root of the spool's errors; the text says what to do."""
+
+
+class NotStored(SpoolError):
+    """The message is not in the queue: answer `452 4.3.1` for "full", 451 for "trouble"; never 250."""
+
+    def __init__(self, why: Literal["full", "trouble"], detail: str) -> None:
+        super().__init__(detail)
+        self.why: Literal["full", "trouble"] = why
+
+
+class NoSuchMessage(SpoolError):
+    """No message of this id is in the queue or among the kept ones."""
+
+    def __init__(self, message_id: int) -> None:
+        super().__init__(f"no message {message_id} in the spool")
+        self.id = message_id
+
+
+class DamagedBody(SpoolError):
+    """The stored body is not what was received: settle as NEVER and let nothing of it leave."""
+
+
+class SpoolInUse(SpoolError):
+    """Another process has the spool open."""
+
+
+class VersionRefused(SpoolError):
+    """The spool was written by a release that this one cannot run."""
+
+
+class SpoolClosed(SpoolError):
+    """The spool was closed."""

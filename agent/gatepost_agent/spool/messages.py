@@ -1,0 +1,136 @@
+"""The spool's values: what is queued, and what became of each recipient. No I/O here."""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+from gatepost.policy.dialogue.decision import Envelope
+
+GIB = 1024**3
+DAY_S = 86_400.0
+
+
+class Result(StrEnum):
+    """What one attempt did for one recipient. Unsure is NOT_NOW."""
+
+    DONE = "done"
+    NOT_NOW = "not_now"
+    NEVER = "never"
+    EXPIRED = "expired"  # NOT_NOW for too long: given up
+
+
+class RecipientStatus(StrEnum):
+    """Where a recipient stands: pending until an attempt ends it."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class Kind(StrEnum):
+    """Relayed mail, or a bounce that we made ourselves (which never causes another)."""
+
+    RELAY = "relay"
+    BOUNCE = "bounce"
+
+
+class Standing(StrEnum):
+    """QUEUED is delivered; FAILED and EXPIRED are kept for operators until `keep_until`."""
+
+    QUEUED = "queued"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+
+class RecipientState(NamedTuple):
+    """One recipient: `last_reply` is the last thing a next hop said (unescaped), `next_hop` who said it."""
+
+    address: str
+    status: RecipientStatus = RecipientStatus.PENDING
+    last_reply: str = ""
+    next_hop: str = ""
+    attempts: int = 0
+
+
+class QueuedMessage(NamedTuple):
+    """A message on disk. Times are seconds since the epoch, sizes octets; `id` is the queue id of the 250."""
+
+    id: int
+    message_id: str
+    envelope: Envelope
+    recipients: tuple[RecipientState, ...]
+    size: int
+    received_at: float
+    next_attempt: float
+    expires_at: float
+    attempts: int = 0
+    held: bool = False
+    kind: Kind = Kind.RELAY
+    standing: Standing = Standing.QUEUED
+    keep_until: float | None = None  # set when it leaves the queue as FAILED or EXPIRED
+    origin: str | None = None  # "host:id" of an imported message
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """The recipients still to be delivered, in envelope order."""
+        return tuple(r.address for r in self.recipients if r.status is RecipientStatus.PENDING)
+
+
+class Stored(NamedTuple):
+    """The message is on disk with its metadata: 250 may be said."""
+
+    internal_id: int
+    message_id: str
+
+
+class Outcome(NamedTuple):
+    """One attempt at one recipient: `reply` as the next hop gave it, or our own reason."""
+
+    recipient: str
+    result: Result
+    reply: str = ""
+    next_hop: str = ""
+
+
+class Bounce(NamedTuple):
+    """A report to put in the queue in the same transaction as the outcome that caused it."""
+
+    envelope: Envelope
+    message_id: str
+    body: bytes
+
+
+class SpoolLimits(NamedTuple):
+    """Bounds of the spool. Everything kept counts, failed and expired mail too."""
+
+    max_messages: int = 100_000
+    max_bytes: int = 10 * GIB
+    free_floor: int = GIB // 2  # octets of disk that stay free
+    inline_max: int = 64 * 1024  # a body above this goes to a file of its own
+    resident_bytes: int = 16 * 1024 * 1024  # just received messages kept in memory until their first attempt
+    expire_after_s: float = 2 * DAY_S  # Exchange: MessageExpirationTimeout
+    keep_s: float = 7 * DAY_S  # failed and expired mail
+
+
+class Counts(NamedTuple):
+    """Cumulative for the life of the store `store_id`: never reset by a restart, exact over a power cut.
+
+    `totals` maps (connector, event) to a number. Events: `accepted` (messages); `recipients` (accepted
+    recipients); `delivered`, `bounced`, `expired`, `deleted` (recipients). Recipients still pending are
+    `recipients` minus the other four. A receiver of reports takes `store_id` as the incarnation.
+    """
+
+    store_id: str
+    totals: dict[tuple[str, str], int]
+
+
+class SpoolStatus(NamedTuple):
+    """For health and metrics."""
+
+    queued: int
+    held: int
+    kept: int  # failed and expired mail that operators can still see
+    bytes: int
+    oldest_received_at: float | None  # of the queued, not held messages
+    accepting: bool
+    problems: tuple[str, ...]
