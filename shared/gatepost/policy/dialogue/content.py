@@ -8,8 +8,10 @@ from gatepost.policy.dialogue.headers import HeaderFacts
 class ContentFacts(NamedTuple):
     """What a whole message was.
 
-    octets: its size as received, without stuffed dots and the final dot. bare_cr, bare_lf: line ends that were not
-    CRLF. eight_bit, nul: of the body; the header's are in `header`. over_limit: octets passed max_size.
+    octets: its size as received, without stuffed dots and the final dot.
+    bare_cr, bare_lf: line ends that were not CRLF.
+    eight_bit, nul: the body holds such octets; the header's own are in `header`.
+    over_limit: octets passed max_size.
     """
 
     octets: int
@@ -24,8 +26,9 @@ class ContentFacts(NamedTuple):
 class Kept(NamedTuple):
     """What one block came to.
 
-    data: octets to store, in order. consumed: how many octets of the block belong to the message; the rest, after
-    the final dot, are the client's next commands. header: set once, when the header has ended or is too long.
+    data: octets to store, in order.
+    consumed: how many octets of the block belong to the message; the rest are the client's next commands.
+    header: set once, when the header has ended or is too long.
     ended: set once, with the end of data.
     """
 

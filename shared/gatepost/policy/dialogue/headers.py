@@ -1,7 +1,7 @@
 """Header fields: which ones the firewall removes, which ones count hops, and the ones we write ourselves.
 
-The streaming over a message is `header_block.py`; here are the values it takes and gives, and what is known about
-single fields.
+The streaming over a message is in `header_block.py`; here are the values it takes and gives, and what is known
+about single fields.
 """
 
 import re
@@ -27,9 +27,9 @@ class ContentRules(NamedTuple):
     bare_linefeed: `refuse` is BareLinefeedRejectionEnabled.
     prepend: our own fields, whole lines, put before the client's first.
     strip: families that are removed on receipt, after their hops were counted.
-    add_message_id, add_date: values (`<id@host>`, RFC 5322 date-time) for a message without these fields; they go
-    to the end of the header. Empty: nothing is added.
-    local_names: this server's names in lower case; a Received field that says `by` one of them is a local hop.
+    add_message_id, add_date: values (`<id@host>`, RFC 5322 date-time) for a message without these fields; they
+    go to the end of the header. Empty: nothing is added.
+    local_names: this server's names in lower case; a Received field `by` one of them is a local hop.
     """
 
     max_size: int | None = None
@@ -46,9 +46,11 @@ class HeaderFacts(NamedTuple):
     """What a header said as it arrived, before anything was removed or added.
 
     octets: size of its fields with bare line ends normalised, without the empty line that ends it.
-    received, local_received: hops. from_, sender: addresses as written; () means no field or no address, None that
-    nobody can say which addresses a reader would see (so who must check them refuses). message_id: with its angle
-    brackets, fit for a reply; the added one if it had none, None if it is not printable. date: it had one.
+    received, local_received: hops.
+    from_, sender: addresses as written; () means no field or no address, None that nobody can say which addresses
+    a reader would see, so who must check them refuses.
+    message_id: with its angle brackets, fit for a reply; the added one if it had none, None if it cannot be shown.
+    date: it had one. eight_bit, nul: it holds such octets.
     complete: False when the header passed max_header_size; the other values then cover what was read.
     """
 
@@ -93,7 +95,7 @@ _MESSAGE_ID = re.compile(rb"<[\x21-\x3b\x3d\x3f-\x7e]{1,250}>")
 
 
 def message_id(value: bytes) -> str | None:
-    """The id in a Message-ID field's value, angle brackets included, if it can be shown in a reply; else None."""
+    """The id in a Message-ID field's value, with its angle brackets, if it can be shown in a reply."""
     found = _MESSAGE_ID.search(value)
     return found[0].decode("ascii") if found else None
 
@@ -121,7 +123,7 @@ def protocol_name(*, extended: bool, tls: bool, authenticated: bool, utf8: bool 
     return ("UTF8SMTP" if utf8 else "ESMTP") + ("S" if tls else "") + ("A" if authenticated else "")
 
 
-# A client's name may hold what a domain or an address literal holds; all else could end a comment or the line.
+# A client's name may hold what a domain or an address literal holds: all else might end comment or line.
 _UNSAFE_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 _UNSAFE_COMMENT = re.compile(r"[^A-Za-z0-9._=, -]")
 _LONGEST_NAME = 255
@@ -146,7 +148,8 @@ def received_line(
     """Our Received field, folded, with its final CRLF (RFC 5321 4.4).
 
     helo: what the client called itself, whatever it is. client, local: both ends' addresses as text.
-    by: our FQDN. protocol: see `protocol_name`. tls: `version=…, cipher=…`, or empty. now: seconds since 1970.
+    by: our FQDN. protocol: see `protocol_name`. tls: `version=…, cipher=…` or empty.
+    now: seconds since 1970.
     """
     name = _UNSAFE_NAME.sub("?", helo[:_LONGEST_NAME]) or _literal(client)
     secured = f" ({_UNSAFE_COMMENT.sub('?', tls)})" if tls else ""
