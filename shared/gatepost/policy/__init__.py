@@ -1,1 +1,1 @@
-"""The decisions, pure: values in, values out."""
+"""What the relay may do, as values and pure functions: no clock, socket, disk, randomness or logging."""

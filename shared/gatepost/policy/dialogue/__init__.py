@@ -1,0 +1,1 @@
+"""What happens in an SMTP session: events in, decisions out."""
