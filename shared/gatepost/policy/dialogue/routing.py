@@ -1,0 +1,104 @@
+"""Where accepted mail goes: send connectors -> the next hops for a recipient's domain, in order. Pure.
+
+The most specific address space wins (Exchange's rule): `contoso.com`, then `*.contoso.com`, which holds contoso.com
+and all below it, then `*.com`, then `*`. Only connectors of that one address space are used, the lowest cost first, the
+others when it fails: mail for a partner's domain never falls back to the connector for everybody.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from gatepost.policy.model.send_connector import SendConnector, parse_address_space, parse_smart_host
+
+
+class SmartHost(NamedTuple):
+    """A host that was named: `host` is a domain name or an IP address."""
+
+    connector: str
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Mx(NamedTuple):
+    """The hosts that DNS names for a domain (RFC 5321 5.1); `domain` may be an address literal in brackets."""
+
+    connector: str
+    domain: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"mx:{self.domain}" if self.port == 25 else f"mx:{self.domain}:{self.port}"
+
+
+Hop = SmartHost | Mx
+
+
+class Route(NamedTuple):
+    """Next hops, the first to be tried first. Never empty."""
+
+    hops: tuple[Hop, ...]
+
+
+class NoRoute(NamedTuple):
+    """No send connector takes the domain."""
+
+    reason: str
+
+
+class Routes:
+    """A set of send connectors, compiled for lookups."""
+
+    def __init__(self, connectors: Iterable[SendConnector]) -> None:
+        spaces: dict[str, list[tuple[int, str, SendConnector]]] = {}
+        for connector in connectors:
+            if connector.enabled:
+                for pattern, cost in map(parse_address_space, connector.address_spaces):
+                    spaces.setdefault(pattern, []).append((cost, connector.name, connector))
+        self._spaces = {
+            pattern: tuple(_Exit.of(connector) for _, _, connector in sorted(rows, key=lambda row: row[:2]))
+            for pattern, rows in spaces.items()
+        }
+
+    def find(self, domain: str, turn: int = 0) -> Route | NoRoute:
+        """The route for a domain (lower-case A-labels, or an address literal in brackets).
+
+        `turn` is any number that rises from message to message: it decides which of several smart hosts of one
+        connector is first, so that each gets its share; the others follow in their order.
+        """
+        for pattern in _patterns(domain):
+            exits = self._spaces.get(pattern)
+            if exits:
+                return Route(tuple(hop for exit_ in exits for hop in exit_.hops(domain, turn)))
+        return NoRoute(f"no send connector has an address space for {domain}")
+
+
+class _Exit(NamedTuple):
+    """A send connector's hops: its smart hosts in each rotation, or none for MX."""
+
+    connector: str
+    port: int
+    rotations: tuple[tuple[SmartHost, ...], ...]
+
+    @classmethod
+    def of(cls, connector: SendConnector) -> "_Exit":
+        hosts = tuple(SmartHost(connector.name, *parse_smart_host(text)) for text in connector.smart_hosts)
+        rotations = tuple(hosts[start:] + hosts[:start] for start in range(len(hosts)))
+        return cls(connector=connector.name, port=connector.port, rotations=rotations)
+
+    def hops(self, domain: str, turn: int) -> tuple[Hop, ...]:
+        if not self.rotations:
+            return (Mx(self.connector, domain, self.port),)
+        return self.rotations[turn % len(self.rotations)]
+
+
+def _patterns(domain: str) -> Iterator[str]:
+    """The address spaces that hold a domain, the most specific first."""
+    yield domain
+    if not domain.startswith("["):
+        labels = domain.split(".")
+        for start in range(len(labels)):
+            yield "*." + ".".join(labels[start:])
+    yield "*"
