@@ -1,0 +1,1 @@
+"""The agent plane: enrolment, check-in, bundles."""

@@ -1,0 +1,46 @@
+"""Strong ETags made of version counters, and the If-Match that every change to an existing object needs.
+
+RFC 9110 section 8.8.3 and 13.1.1, RFC 6585 section 3 (428).
+"""
+
+from typing import Annotated, NamedTuple
+
+from fastapi import Depends, Request, Response
+
+from gatepost_api.errors import PreconditionFailed, PreconditionRequired
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def set_etag(response: Response, version: int) -> None:
+    response.headers["ETag"] = etag(version)
+
+
+class Precondition(NamedTuple):
+    """The tags of If-Match; `*` takes any version of an object that exists."""
+
+    tags: frozenset[str]
+
+    def check(self, version: int, what: str) -> None:
+        """PreconditionFailed, with the present tag, unless the object still has the version that was read."""
+        present = etag(version)
+        if "*" in self.tags or present in self.tags:
+            return
+        raise PreconditionFailed(
+            f"{what} has changed since it was read: it is now {present}. Read it again, then repeat the change.",
+            headers={"ETag": present},
+        )
+
+
+async def if_match(request: Request) -> Precondition:
+    given = request.headers.get("if-match")
+    if given is None:
+        raise PreconditionRequired("Send If-Match with the ETag that the object had when it was read.")
+    return Precondition(tags=frozenset(tag.strip() for tag in given.split(",")))
+
+
+IfMatch = Annotated[Precondition, Depends(if_match)]
+# For the schema: what an endpoint that gives a tag says of it.
+ETAG_HEADER = {"headers": {"ETag": {"schema": {"type": "string"}, "description": "The object's version"}}}

@@ -1,0 +1,68 @@
+"""Is it alive, may it be used, and what does it measure: /healthz, /readyz, /metrics."""
+
+from fastapi import APIRouter, Request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from gatepost_api.auth import Viewer
+from gatepost_api.problems import RESPONSES, known_problems
+from gatepost_api.schema import schema_state
+
+router = APIRouter(tags=["health"], responses=RESPONSES)
+
+
+class Metrics:
+    """What one process measures; a registry of its own, so that two applications can live in one process."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "gatepost_api_requests_total", "Requests answered", ["method", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "gatepost_api_request_seconds", "Time to answer, check-ins apart", registry=self.registry
+        )
+        self.parked = Gauge("gatepost_api_parked_checkins", "Check-ins that wait", registry=self.registry)
+        self.publishes = Counter(
+            "gatepost_api_publishes_total", "Revisions published", registry=self.registry
+        )
+
+    def observe(self, method: str, status: int, seconds: float) -> None:
+        known = method if method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} else "other"
+        self.requests.labels(known, str(status)).inc()
+        self.seconds.observe(seconds)
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Not ready", "content": {"application/json": {}}}})
+async def readyz(request: Request) -> Response:
+    """200 when the database answers and its schema is the one this code needs; says no more than that."""
+    state = await schema_state(request.app.state.database.reader)
+    if state.fits:
+        return JSONResponse({"status": "ready"})
+    return JSONResponse({"status": "schema"}, status_code=503)
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request, caller: Viewer) -> Response:
+    """Prometheus metrics of this process."""
+    found: Metrics = request.app.state.metrics
+    return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/problems/{slug}", responses={404: {"description": "No such problem"}})
+async def get_problem_type(slug: str, caller: Viewer) -> dict[str, list[dict[str, str | int]]]:
+    """What a problem's `type` stands for."""
+    return {"problems": [row for row in known_problems() if row["type"] == f"/problems/{slug}"]}

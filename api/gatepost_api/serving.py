@@ -1,0 +1,92 @@
+"""One process of the control plane: its lock, its TLS, its server, its end."""
+
+import fcntl
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from gatepost_api.app import create_app
+from gatepost_api.keys import load_or_create_signer
+from gatepost_api.settings import Settings
+
+GRACE_S = 35
+log = structlog.get_logger("gatepost_api")
+
+
+class ServeError(Exception):
+    """Why the control plane does not start; the text says what to do."""
+
+
+class Server(uvicorn.Server):
+    """Answers parked check-ins before it waits for open requests: lifespan's end would come too late."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self.app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self.servers:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            scheme = "https" if self.config.is_ssl else "http"
+            log.warning("listening", url=f"{scheme}://{host}:{port}")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self.app.state.parking.drain()
+        await super().shutdown(sockets)
+
+
+@contextmanager
+def locked(path: Path | None) -> Iterator[None]:
+    """Holds the SQLite file for this process (None: PostgreSQL, no lock). Raises ServeError if another has it."""
+    if path is None:
+        yield
+        return
+    with open(path.with_name(path.name + ".lock"), "w", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ServeError(
+                f"Another `gatepost-api serve` uses {path}. Stop it first; several processes need PostgreSQL."
+            ) from error
+        yield
+
+
+def check_exposure(settings: Settings) -> None:
+    """Tokens travel in every request: beyond this host only under TLS."""
+    if settings.is_exposed:
+        raise ServeError(
+            f"--host {settings.host} can be reached by others. Give --tls-cert and --tls-key, or "
+            "--behind-tls-proxy when a proxy in front of it speaks TLS."
+        )
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise ServeError("--tls-cert and --tls-key belong together; one of them is missing.")
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT. Raises ServeError or KeyFileError when it cannot start."""
+    check_exposure(settings)
+    with locked(settings.sqlite_path):
+        load_or_create_signer(settings.key_path)
+        app = create_app(settings)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+            loop="uvloop",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=settings.behind_tls_proxy,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        Server(config, app).run()
