@@ -1,0 +1,199 @@
+"""A bundle made ready for sessions: numbers for texts, tables for ranges, rights worked out once.
+
+`compile_policy` is the only way from a bundle to a session, for the agent, explain, plan and the tests alike.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from gatepost.policy.dialogue.domains import AcceptedDomains, DomainSet
+from gatepost.policy.dialogue.routing import Routes
+from gatepost.policy.dialogue.selection import Conflict, Entry, Match, Table, conflicts
+from gatepost.policy.model.addresses import (
+    Address,
+    AddressRange,
+    Binding,
+    parse_binding,
+    parse_range,
+    parse_unicast,
+)
+from gatepost.policy.model.bundle import Bundle, RelayUser
+from gatepost.policy.model.connector import ReceiveConnector
+from gatepost.policy.model.errors import BadValue
+from gatepost.policy.model.rights import (
+    ANONYMOUS,
+    AUTHENTICATED_USERS,
+    EXTERNALLY_SECURED,
+    USER_PREFIX,
+    Ace,
+    Right,
+    deciding,
+)
+from gatepost.policy.model.values import seconds, size_bytes
+
+UNLIMITED = 2**62
+
+
+class Endpoint(NamedTuple):
+    """One end of a TCP connection."""
+
+    address: Address
+    port: int
+
+
+class CannotCompile(ValueError):
+    """A bundle that no session can run under: `problems` says why, naming what is wrong."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+def _number(limit: int | str) -> int:
+    return UNLIMITED if isinstance(limit, str) else limit
+
+
+class CompiledConnector:
+    """A connector as sessions use it: times in seconds, sizes in octets, no limit as `UNLIMITED`."""
+
+    def __init__(self, model: ReceiveConnector, fqdn: str) -> None:
+        self.model = model
+        self.name = model.name
+        self.fqdn = model.fqdn or fqdn
+        self.session_s = seconds(model.connection_timeout)
+        self.idle_s = seconds(model.connection_inactivity_timeout)
+        self.tarpit_s = float(seconds(model.tarpit_interval))
+        self.auth_tarpit_s = float(seconds(model.auth_tarpit_interval))
+        self.max_message_bytes = size_bytes(model.max_message_size)
+        self.max_header_bytes = size_bytes(model.max_header_size)
+        self.max_sessions = _number(model.max_inbound_connection)
+        self.max_sessions_per_source = _number(model.max_inbound_connection_per_source)
+        self.max_protocol_errors = _number(model.max_protocol_errors)
+        self.messages_per_minute = _number(model.message_rate_limit)
+        self.recipients_per_minute = _number(model.recipient_rate_limit)
+        self.senders = DomainSet(model.allowed_sender_domains)
+        self.recipients = DomainSet(model.allowed_recipient_domains)
+        self.first_principal = EXTERNALLY_SECURED if model.externally_secured else ANONYMOUS
+        self.deciding = cache(lambda principal: deciding(model.aces, token(principal)))
+        self.relays_unproved = self.holds(self.first_principal, Right.ANY_RECIPIENT)
+
+    def holds(self, principal: str, right: Right) -> bool:
+        ace = self.deciding(principal).get(right)
+        return ace is not None and not ace.deny
+
+    def rights(self, principal: str) -> frozenset[Right]:
+        """The rights a session of this principal has here."""
+        return frozenset(right for right, ace in self.deciding(principal).items() if not ace.deny)
+
+    def ace(self, principal: str, right: Right) -> Ace | None:
+        """The entry that decided a right; None: no entry speaks of it, so it is not held."""
+        return self.deciding(principal).get(right)
+
+
+def token(principal: str) -> tuple[str, ...]:
+    """The principals in a session's token: after AUTH only the user's rights count, not the anonymous ones."""
+    return (principal, AUTHENTICATED_USERS) if principal.startswith(USER_PREFIX) else (principal,)
+
+
+Entries = Mapping[Binding, list[Entry]]
+
+
+class Policy:
+    """What one server runs, compiled. Immutable: a new config is a new Policy.
+
+    next_change: seconds since 1970 at which a range expires and the bundle is to be compiled again, None for never.
+    """
+
+    def __init__(self, bundle: Bundle, fqdn: str, entries: Entries, next_change: float | None) -> None:
+        self.bundle = bundle
+        self.fqdn = fqdn
+        self.next_change = next_change
+        self.connectors = {model.name: CompiledConnector(model, fqdn) for model in bundle.connectors}
+        self.accepted = AcceptedDomains(bundle.accepted_domains)
+        self.routes = Routes(bundle.send_connectors)
+        self.users: Mapping[str, RelayUser] = {user.name.lower(): user for user in bundle.users}
+        self.local_names = frozenset({fqdn.lower(), *(c.fqdn.lower() for c in self.connectors.values())})
+        self.bindings = tuple(entries)
+        self.tables = {_key(binding): Table(listed) for binding, listed in entries.items()}
+
+    def select(self, local: Endpoint, remote: Address) -> Match | None:
+        """Which connector takes a client; None: none does, and nothing is implicit.
+
+        A connector bound to exactly this local address hides those bound to all addresses, as the operating
+        system would do with sockets of their own (reference section 2.2).
+        """
+        table = self.tables.get(local) or self.tables.get(
+            Endpoint(Address(local.address.version, 0), local.port)
+        )
+        return table.lookup(remote) if table else None
+
+
+def _key(binding: Binding) -> Endpoint:
+    assert binding.address is not None  # noqa: S101 (bindings_of resolved it)
+    return Endpoint(binding.address, binding.port)
+
+
+def bindings_of(model: ReceiveConnector, addresses: Mapping[str, str]) -> tuple[Binding, ...]:
+    """A connector's bindings with named addresses filled in. Raises BadValue where the server has no such name."""
+    return tuple(_resolve(parse_binding(text), model.name, addresses) for text in model.bindings)
+
+
+def _resolve(binding: Binding, connector: str, addresses: Mapping[str, str]) -> Binding:
+    if binding.name is None:
+        return binding
+    if binding.name not in addresses:
+        problem = f"connector {connector!r} is bound to a named address that this server does not have"
+        raise BadValue(binding.name, problem, "Give the server this address, or change the binding.")
+    return Binding(parse_unicast(addresses[binding.name]), None, binding.port)
+
+
+def live_ranges(model: ReceiveConnector, now: float) -> Iterator[tuple[AddressRange, float | None]]:
+    """A connector's ranges that have not expired, each with the time at which it will (None: never)."""
+    for given in model.remote_ip_ranges:
+        if isinstance(given, str):
+            yield parse_range(given), None
+            continue
+        until = given.expires_at.timestamp() if given.expires_at else None
+        if until is None or until > now:
+            yield parse_range(given.range), until
+
+
+def entries_by_binding(
+    bundle: Bundle, addresses: Mapping[str, str], now: float
+) -> tuple[dict[Binding, list[Entry]], float | None]:
+    """The live ranges on each local address and port, and when the next one expires. Raises BadValue."""
+    found: dict[Binding, list[Entry]] = {}
+    changes: list[float] = []
+    for model in bundle.connectors:
+        live = list(live_ranges(model, now))
+        changes += [until for _, until in live if until is not None]
+        entries = [Entry(model.name, known) for known, _ in live]
+        for binding in dict.fromkeys(bindings_of(model, addresses)):
+            found.setdefault(binding, []).extend(entries)
+    return found, min(changes, default=None)
+
+
+def compile_policy(bundle: Bundle, *, addresses: Mapping[str, str], fqdn: str, now: float) -> Policy:
+    """A bundle compiled for one server at one time. Raises CannotCompile.
+
+    addresses: the server's named addresses. fqdn: its name in banners and Received lines, where a connector has
+    none of its own. now: seconds since 1970; ranges that expired by then are left out.
+    """
+    try:
+        entries, next_change = entries_by_binding(bundle, addresses, now)
+    except BadValue as error:
+        raise CannotCompile((str(error),)) from error
+    found = [f"{binding}: {told(c)}" for binding, listed in entries.items() for c in conflicts(listed)]
+    if found:
+        raise CannotCompile(tuple(found[:20]))
+    return Policy(bundle, fqdn, entries, next_change)
+
+
+def told(conflict: Conflict) -> str:
+    """A conflict in one sentence that names both connectors and ranges."""
+    first, second = conflict
+    return (
+        f"range {first.range.text} of connector {first.connector!r} and range {second.range.text} of connector "
+        f"{second.connector!r} overlap in part or are equal, so nobody could say which one wins"
+    )
