@@ -95,7 +95,7 @@ def test_the_command_says_what_it_lacks_on_a_mail_host(host: Host) -> None:
     assert "gatepost[cli]" in command.stderr
 
 
-@_built("gatepost.cli")
+@_built("gatepost.cli.app")
 def test_the_command_runs_with_its_extra(host: Host) -> None:
     command = _run(host("gatepost", "cli") / "gatepost", "--help")
     assert (command.returncode, command.stderr) == (0, "")
