@@ -113,7 +113,8 @@ class Content:
         end = data.find(b"\r\n.\r\n", dot)
         if end >= 0:
             self.finished = True
-            return data[start : end + 2].replace(b"\r\n.", b"\r\n"), end + 5
+            text = data[start : end + 2]
+            return (text if dot == end else text.replace(b"\r\n.", b"\r\n")), end + 5
         undecided = 2 if data.endswith(b"\r\n.\r") else 1 if data.endswith((b"\r", b"\r\n.")) else 0
         return self._hold(data, start, undecided).replace(b"\r\n.", b"\r\n"), len(data)
 

@@ -32,14 +32,15 @@ class AcceptedDomains:
                     self._below.setdefault(entry.domain, entry)
 
     def find(self, mailbox: Mailbox) -> AcceptedDomain | None:
-        """The entry that a recipient or sender lies in; an address that is not plain lies in none."""
-        if not mailbox.plain:
-            return None
-        found = self._exact.get(mailbox.domain)
+        """The entry that a recipient lies in; an address that is not plain lies in none."""
+        return self.lying_in(mailbox.domain) if mailbox.plain else None
+
+    def lying_in(self, domain: str) -> AcceptedDomain | None:
+        """The entry that holds a domain: for senders, where an odd local part must not escape a stricter rule."""
+        found = self._exact.get(domain)
         if found is None and self._below:
-            found = next(
-                (self._below[parent] for parent in _parents(mailbox.domain) if parent in self._below), None
-            )
+            parents = (parent for parent in _parents(domain) if parent in self._below)
+            found = next((self._below[parent] for parent in parents), None)
         return found or self._all
 
 

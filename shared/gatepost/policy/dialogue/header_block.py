@@ -41,12 +41,13 @@ class HeaderBlock:
         at = self._take_fields(data, self._pass_on(data, 0, kept), kept)
         open_field = self._passing is None and _OPEN_FIELD.match(data, at)
         if open_field and len(data) - at > LONGEST_FIELD:
-            self._passing = self._take(open_field[1].lower(), None)
+            self._begin_overlong(open_field[1].lower())
             at = self._pass_on(data, at, kept)
         self._weigh(data, at)
         self._held = data[at:]
         certain = len(self._held) if open_field else 0
         if self._rules.max_header_size is not None and self._octets + certain > self._rules.max_header_size:
+            self._octets += certain
             self.facts = self._facts(complete=False)
             return b"", b""
         if self._passing is not None or open_field or not self._held or _OPEN_NAME.match(self._held):
@@ -70,18 +71,20 @@ class HeaderBlock:
         start = at
         while field := _FIELD.match(data, at):
             end = field.end()
-            if not self._take(field[1].lower(), field[2] if end - at <= LONGEST_FIELD else None):
+            name = field[1].lower()
+            if name in _NOTED:
+                self._notes.add(name, field[2] if end - at <= LONGEST_FIELD else None)
+            if self._firewall is not None and self._firewall.match(name):
                 kept.append(data[start:at])
                 start = end
             at = end
         kept.append(data[start:at])
         return at
 
-    def _take(self, name: bytes, value: bytes | None) -> bool:
-        """Note a field, whose value is None if too long to be read; whether the firewall lets it pass."""
+    def _begin_overlong(self, name: bytes) -> None:
         if name in _NOTED:
-            self._notes.add(name, value)
-        return self._firewall is None or self._firewall.match(name) is None
+            self._notes.add(name, None)
+        self._passing = self._firewall is None or self._firewall.match(name) is None
 
     def _pass_on(self, data: bytes, at: int, kept: list[bytes]) -> int:
         """Pass on or drop what belongs to an overlong field; the place after it."""

@@ -51,7 +51,7 @@ class HeaderFacts(NamedTuple):
     a reader would see, so who must check them refuses.
     message_id: with its angle brackets, fit for a reply; the added one if it had none, None if it cannot be shown.
     date: it had one. eight_bit, nul: it holds such octets.
-    complete: False when the header passed max_header_size; the other values then cover what was read.
+    complete: False when the header passed max_header_size; all other values then cover what was read.
     """
 
     octets: int = 0
@@ -80,14 +80,13 @@ def firewall(strip: HeaderFamily) -> re.Pattern[bytes] | None:
     return re.compile(b"|".join(families)) if families else None
 
 
-_BY = re.compile(rb"(?:\A|[\s;)])by\s+([^\s;()]+)", re.IGNORECASE)
+_BY = re.compile(rb"by\s(?<![^\s;)]by\s)\s*([^\s;()]+)")
 
 
 def is_local_hop(received: bytes, local_names: frozenset[str]) -> bool:
     """Whether a Received field's value says that one of `local_names` took the message (MaxLocalHopCount)."""
-    return any(
-        name.decode("ascii", "replace").lower().rstrip(".") in local_names for name in _BY.findall(received)
-    )
+    names = _BY.findall(received.lower())
+    return any(name.decode("ascii", "replace").rstrip(".") in local_names for name in names)
 
 
 # Short enough for a reply line of 512 octets that also names the host (RFC 5321 4.5.3.1.5).

@@ -1,0 +1,204 @@
+"""One SMTP session: `step(event, usage) -> Decision`. State and transitions, nothing else.
+
+Theory of operation. A session is made when a client connects; the policy of that moment says which connector
+takes it. Then the shell tells it what happened and does what it answers: `Connected` first, a `Line` for each
+command, and around a message
+
+    DATA -> READ_DATA … HeadersEnded (GO_ON) … ContentEnded -> STORE … Stored -> 250
+    BDAT -> READ_CHUNK … ChunkRead -> 250 …  BDAT LAST -> READ_CHUNK … ContentEnded -> STORE … Stored -> 250
+
+A message whose ContentEnded is not answered by STORE is to be thrown away. The checks are in `rules/`, called
+here in the order of reference section 10.3; the commands' own grammar is in `commands.py`.
+
+The whole concurrency rule: `usage` is read and the decision's charges are booked in the same turn of the loop as
+`step`. With no await between, two sessions cannot both take the last place.
+"""
+
+from gatepost.policy.dialogue import commands, replies, transfer
+from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
+from gatepost.policy.dialogue.decision import Argument, Charge, Decision, Next, Trace, Usage
+from gatepost.policy.dialogue.events import (
+    ChunkRead,
+    Connected,
+    ContentEnded,
+    Event,
+    Failed,
+    HeadersEnded,
+    Interrupted,
+    Line,
+    LineTooLong,
+    NotStored,
+    Stored,
+    TimedOut,
+    TlsStarted,
+)
+from gatepost.policy.dialogue.headers import format_date
+from gatepost.policy.dialogue.logon import Logon
+from gatepost.policy.dialogue.replies import Reply
+from gatepost.policy.dialogue.rules import connect
+from gatepost.policy.dialogue.rules.refusal import Refusal
+from gatepost.policy.dialogue.transaction import Transaction
+from gatepost.policy.model.rights import USER_PREFIX, Right
+
+# A block ends a session at its next command; what was already taken still gets its answer.
+_OUTLIVES_BLOCK = (Connected, Stored, NotStored, Failed, TimedOut, Interrupted)
+
+
+class Session:
+    """Mutable, one per connection. `session_id` is any short unique text; it goes into Received and Message-ID."""
+
+    def __init__(self, policy: Policy, *, local: Endpoint, remote: Endpoint, session_id: str) -> None:
+        self.policy = policy
+        self.local = local
+        self.remote = remote
+        self.client = str(remote.address)
+        self.session_id = session_id
+        match = policy.select(local, remote.address)
+        self.range = match.range if match else ""
+        self.connector: CompiledConnector | None = policy.connectors[match.connector] if match else None
+        self.principal = self.connector.first_principal if self.connector else ""
+        self.hello: str | None = None
+        self.extended = False
+        self.tls: TlsStarted | None = None
+        self.logon: Logon | None = None
+        self.transaction: Transaction | None = None
+        self.messages = 0
+        self.protocol_errors = 0
+        self.logon_failures = 0
+        self.trace = self._base_trace()
+
+    @property
+    def door(self) -> CompiledConnector:
+        """The connector, once the client is in."""
+        assert self.connector is not None  # noqa: S101 (Connected closed the session otherwise)
+        return self.connector
+
+    @property
+    def authenticated(self) -> bool:
+        return self.principal.startswith(USER_PREFIX)
+
+    def become(self, principal: str) -> None:
+        """AUTH succeeded: from here on only this principal's rights count."""
+        self.principal = principal
+        self.trace = self._base_trace()
+
+    def step(self, event: Event, usage: Usage) -> Decision:
+        """What to do about one event. Never raises for anything a client can send."""
+        denied = usage.denied
+        if denied is not None and denied.effect == "no_service" and not isinstance(event, _OUTLIVES_BLOCK):
+            return self.close(replies.NOT_AVAILABLE, f"denied: {denied.range} ({denied.source})")
+        match event:
+            case Line():
+                return self._line(event, usage)
+            case HeadersEnded() | ContentEnded() | Stored() | NotStored() | ChunkRead():
+                return transfer.step(self, event, usage)
+            case Connected():
+                return self._connected(usage)
+            case LineTooLong():
+                return self.protocol_error(replies.LINE_TOO_LONG, "a line longer than MAX_LINE")
+            case TlsStarted():
+                self._start_over(event)
+                return Decision(None, Next.READ_LINE, trace=self.trace)
+            case TimedOut():
+                return self.close(
+                    replies.IDLE_TIMEOUT if event.what == "idle" else replies.SESSION_TIMEOUT, event.what
+                )
+            case Interrupted():
+                return self.close(replies.NOT_AVAILABLE, event.why)
+            case Failed():
+                return self.close(replies.local_error(event.reference), "an error of ours")
+
+    # --- decisions ---------------------------------------------------------------------------------------------
+
+    def say(
+        self,
+        reply: Reply | None,
+        next_: Next = Next.READ_LINE,
+        argument: Argument = None,
+        *,
+        secret: bool = False,
+    ) -> Decision:
+        return Decision(reply, next_, argument, secret=secret, trace=self.trace)
+
+    def close(self, reply: Reply | None, reason: str) -> Decision:
+        return Decision(reply, Next.CLOSE, trace=self.trace._replace(reason=reason))
+
+    def refuse(
+        self, refusal: Refusal, *, next_: Next = Next.READ_LINE, argument: Argument = None
+    ) -> Decision:
+        """A refusal as a decision: with its trace, and tarpitted when it is final and the client is unproved."""
+        delay = self.door.tarpit_s if refusal.reply.code >= 500 and not self.authenticated else 0.0
+        trace = self.explain(refusal.right, refusal.reason)
+        return Decision(refusal.reply, Next.CLOSE if refusal.close else next_, argument, delay, trace=trace)
+
+    def protocol_error(self, reply: Reply, reason: str) -> Decision:
+        """Source: Exchange parameters MaxProtocolErrors and TarpitInterval."""
+        self.protocol_errors += 1
+        if self.protocol_errors > self.door.max_protocol_errors:
+            return self.close(replies.TOO_MANY_ERRORS, "max_protocol_errors is exceeded")
+        return self.refuse(Refusal(reply, reason))
+
+    def explain(self, right: Right | None, reason: str) -> Trace:
+        """The session's trace with the right that decided and where it came from."""
+        if right is None:
+            return self.trace._replace(reason=reason)
+        ace = self.door.ace(self.principal, right)
+        source = "not granted" if ace is None else f"deny {ace.source}" if ace.deny else ace.source
+        return self.trace._replace(right=str(right), source=source, reason=reason)
+
+    # --- events ------------------------------------------------------------------------------------------------
+
+    def _base_trace(self) -> Trace:
+        return Trace(
+            connector=self.connector.name if self.connector else "",
+            range=self.range,
+            principal=self.principal,
+        )
+
+    def _connected(self, usage: Usage) -> Decision:
+        refusal = connect.check(self.connector, usage)
+        if refusal is not None:
+            return self.close(refusal.reply, refusal.reason)
+        door = self.door
+        return self.say(replies.greeting(door.fqdn, format_date(usage.now), door.model.banner))
+
+    def _line(self, event: Line, usage: Usage) -> Decision:
+        if self.logon is not None:
+            return self.logon.proceed(self, event.raw, usage)
+        decision = commands.step(self, event.raw, usage)
+        return (
+            decision._replace(tolerated=(*decision.tolerated, "bare_lf_line")) if event.bare_lf else decision
+        )
+
+    def _start_over(self, tls: TlsStarted) -> None:
+        """After STARTTLS nothing that was said in clear counts (RFC 3207 4.2)."""
+        self.tls = tls
+        self.hello = None
+        self.transaction = None
+        self.principal = self.door.first_principal
+        self.trace = self._base_trace()
+
+    # --- the running policy ------------------------------------------------------------------------------------
+
+    def outlived(self, usage: Usage) -> bool:
+        """Whether a newer config took rights from this session: it must not begin another message.
+
+        More rights do not reach an open session, and settings stay those it began with.
+        """
+        running = usage.policy
+        if running is self.policy:
+            return False
+        match = running.select(self.local, self.remote.address)
+        if match is None or match.connector != self.door.name:
+            return True
+        user = self.principal.removeprefix(USER_PREFIX)
+        if self.authenticated and user not in running.users:
+            return True
+        return not self.door.rights(self.principal) <= running.connectors[match.connector].rights(
+            self.principal
+        )
+
+
+def charged(decision: Decision, *charges: Charge) -> Decision:
+    """A decision with what it costs."""
+    return decision._replace(charges=(*decision.charges, *charges))
