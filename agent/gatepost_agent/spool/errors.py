@@ -1,5 +1,4 @@
 """What can go wrong in the spool."""
-# ruff: noqa: N818  (they are named for what happened)
 
 from typing import Literal
 
@@ -19,13 +18,17 @@ class NotStored(SpoolError):
 class NoSuchMessage(SpoolError):
     """No message of this id is in the queue or among the kept ones."""
 
-    def __init__(self, message_id: int) -> None:
-        super().__init__(f"no message {message_id} in the spool")
-        self.id = message_id
+    def __init__(self, queue_id: int) -> None:
+        super().__init__(f"no message {queue_id} in the spool")
+        self.id = queue_id
 
 
 class DamagedBody(SpoolError):
     """The stored body is not what was received: settle as NEVER and let nothing of it leave."""
+
+
+class Unreadable(SpoolError):
+    """A row, file or export is not what the spool writes."""
 
 
 class SpoolInUse(SpoolError):

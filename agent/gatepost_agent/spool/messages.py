@@ -1,5 +1,6 @@
 """The spool's values: what is queued, and what became of each recipient. No I/O here."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -69,6 +70,10 @@ class QueuedMessage(NamedTuple):
     standing: Standing = Standing.QUEUED
     keep_until: float | None = None  # set when it leaves the queue as FAILED or EXPIRED
     origin: str | None = None  # "host:id" of an imported message
+    crc32: int = 0  # of the body
+    body_at: int | None = (
+        None  # octets before the body in a file of its own; None: the body is in the database
+    )
 
     @property
     def pending(self) -> tuple[str, ...]:
@@ -115,13 +120,14 @@ class SpoolLimits(NamedTuple):
 class Counts(NamedTuple):
     """Cumulative for the life of the store `store_id`: never reset by a restart, exact over a power cut.
 
-    `totals` maps (connector, event) to a number. Events: `accepted` (messages); `recipients` (accepted
-    recipients); `delivered`, `bounced`, `expired`, `deleted` (recipients). Recipients still pending are
-    `recipients` minus the other four. A receiver of reports takes `store_id` as the incarnation.
+    `totals` maps (connector, event) to a number. Events: `accepted` (messages from clients); of recipients:
+    `recipients` (of accepted messages), `reports` (of our bounces), `delivered`, `bounced`, `expired`, `deleted`,
+    `retried` (failed or expired ones put back in the queue). Always: recipients + reports + retried = delivered +
+    bounced + expired + deleted + those still pending. Whoever adds reports up takes `store_id` as the incarnation.
     """
 
     store_id: str
-    totals: dict[tuple[str, str], int]
+    totals: Mapping[tuple[str, str], int]
 
 
 class SpoolStatus(NamedTuple):

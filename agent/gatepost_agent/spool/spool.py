@@ -1,152 +1,177 @@
-"""The spool's public face, used by the SMTP shell, delivery and the queue commands, on one event loop."""
+"""The spool as the SMTP shell, delivery and the queue commands see it, on one event loop."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from gatepost.policy.dialogue.decision import Envelope
-
+from gatepost_agent.spool.bodies import Bodies
+from gatepost_agent.spool.core import Core
+from gatepost_agent.spool.desk import Desk
+from gatepost_agent.spool.disk import Disk, RealDisk
+from gatepost_agent.spool.faults import Fault, no_fault
+from gatepost_agent.spool.handing_over import HandingOver
+from gatepost_agent.spool.incoming import Incoming
 from gatepost_agent.spool.messages import (
     Bounce,
     Counts,
+    Kind,
     Outcome,
     QueuedMessage,
     SpoolLimits,
     SpoolStatus,
-    Stored,
 )
+from gatepost_agent.spool.opening import Place
+from gatepost_agent.spool.reading import read_body
+from gatepost_agent.spool.receiving import Receiver
 
-DEFAULT_LIMITS = SpoolLimits()
-
-
-class Incoming:
-    """One message while it arrives. End it with `commit` or `abandon`."""
-
-    id: int  # the queue id: may go into the Received line; never reused
-
-    def write(self, block: bytes) -> None:
-        """Add a block. Never blocks; errors of the disk show in `drain` and `commit`."""
-        raise NotImplementedError
-
-    async def drain(self) -> None:
-        """Wait until at most 256 KiB of this message is in memory. Raises NotStored."""
-        raise NotImplementedError
-
-    async def commit(self, message_id: str) -> Stored:
-        """Store the message; returns when it is durable. Raises NotStored.
-
-        The commit belongs to the spool: a caller that is cancelled (client gone) changes nothing.
-        """
-        raise NotImplementedError
-
-    async def abandon(self) -> None:
-        """Forget the message; nothing of it stays. Harmless after commit."""
-        raise NotImplementedError
+_DEFAULT_LIMITS = SpoolLimits()
 
 
 class Spool:
-    """The durable queue."""
+    """The durable queue. Made by `open`; every method belongs to the loop that opened it."""
+
+    def __init__(self, core: Core, last_id: int, *, hold_queue: bool) -> None:
+        self._core = core
+        self._counts = Counts("", {})
+        self._receiver = Receiver(core, last_id)
+        self._handing_over = HandingOver(core, self._receiver, is_open=not hold_queue)
+        self._desk = Desk(core)
 
     @classmethod
     async def open(
         cls,
         folder: Path,
-        limits: SpoolLimits = DEFAULT_LIMITS,
+        limits: SpoolLimits = _DEFAULT_LIMITS,
         *,
-        clock: Callable[[], float],
         hold_queue: bool = False,
-    ) -> "Spool":
-        """Open or create; repairs what can be repaired (see `status().problems`).
+        clock: Callable[[], float] = time.time,
+        disk: Disk | None = None,
+        synchronous: str = "full",
+        fault: Fault = no_fault,
+    ) -> Self:
+        """Open or create the spool in `folder`, which is made if missing; repairs what can be repaired.
 
-        With `hold_queue`, nothing is handed to delivery until `start_delivery()`.
+        With `hold_queue`, nothing is handed to delivery until `start_delivery`. The last three arguments are for
+        tests that make the disk fail: nothing but "full" keeps what was promised. Raises SpoolInUse,
+        VersionRefused, SpoolError.
         """
-        raise NotImplementedError
+        disk = disk or RealDisk()
+        place = Place(folder, disk, Bodies(disk, folder / "bodies", fault), synchronous, fault)
+        core = Core(place, limits, clock)
+        try:
+            last_id = await core.open()
+        except BaseException:
+            await core.close()
+            raise
+        return cls(core, last_id, hold_queue=hold_queue)
 
     async def close(self) -> None:
         """Commit what was submitted, then close."""
-        raise NotImplementedError
+        await self._core.close()
 
     # -- receiving (the SMTP shell)
 
     def room(self, size_hint: int = 0) -> Literal["ok", "full", "trouble"]:
-        """May a message of `size_hint` octets come in? Ask before data is taken."""
-        raise NotImplementedError
+        """May a message of `size_hint` octets come in? To be asked before data is taken; costs microseconds.
 
-    async def begin(self, envelope: Envelope) -> Incoming:
+        "full" (count, octets or free disk) is `452 4.3.1`, "trouble" (the disk fails) 451; both end by themselves.
+        """
+        return self._receiver.room(size_hint)
+
+    def begin(self, envelope: Envelope) -> Incoming:
         """Begin to receive. Raises NotStored when there is no room."""
-        raise NotImplementedError
+        return self._receiver.begin(envelope, Kind.RELAY)
 
     # -- delivery
 
     async def take(self, limit: int) -> tuple[QueuedMessage, ...]:
-        """Wait until something is due; take up to `limit` messages, longest due first.
+        """Wait until something is due, then take up to `limit` messages, longest due first.
 
         A taken message is not handed out again until `settle` or `put_back`.
         """
-        raise NotImplementedError
+        return await self._handing_over.take(limit)
 
     def put_back(self, queue_id: int, next_attempt: float) -> None:
-        """Return a taken message that was not attempted; not written to disk (due again after a restart)."""
-        raise NotImplementedError
+        """Return a taken message that was not attempted. Not written down: after a restart it is due again."""
+        self._handing_over.put_back(queue_id, next_attempt)
 
     def body(self, message: QueuedMessage) -> AsyncIterator[bytes]:
         """The body as received, in blocks of at most 128 KiB; no disk is read if it is small and new.
 
-        Raises DamagedBody (possibly at the end: send no final dot before the iterator has ended).
+        Raises DamagedBody (perhaps at the end: no final dot may be sent before the iterator has ended), SpoolError.
         """
-        raise NotImplementedError
+        return read_body(self._core, message)
 
     async def settle(
         self,
-        id: int,
-        outcomes: Sequence[Outcome],
+        queue_id: int,
+        outcomes: Iterable[Outcome],
         next_attempt: float | None = None,
         bounce: Bounce | None = None,
     ) -> QueuedMessage | None:
         """Record what an attempt did; durable on return. Counts and `bounce` go into the same transaction.
 
-        Recipients not named stay pending. With pending recipients left, `next_attempt` is when to try again
-        and the message as it now stands is returned. With none left, the message is gone (all DONE) or kept
-        for operators (else), and None is returned. Idempotent.
+        Recipients that are not named stay as they are. With recipients still pending, the message as it now
+        stands is returned; it waits for `next_attempt`, or, without one, stays taken (others of its recipients are
+        being tried). With none pending it is gone (all DONE) or kept for operators, and None is returned, as for
+        a message that is not taken or was deleted meanwhile. While the disk has trouble this waits for it; the
+        outcome is written in any case, also if the caller is cancelled. Raises SpoolError.
         """
-        raise NotImplementedError
+        return await self._handing_over.settle(queue_id, outcomes, next_attempt, bounce)
+
+    def start_delivery(self) -> None:
+        """End `hold_queue`."""
+        self._handing_over.open()
 
     # -- operators
 
     def messages(self, *, kept: bool = False) -> AsyncIterator[QueuedMessage]:
-        """All queued (or all kept) messages by id."""
-        raise NotImplementedError
+        """All queued (or all failed and expired) messages by id, read page by page."""
+        return self._desk.messages(kept=kept)
 
     async def get(self, queue_id: int) -> QueuedMessage:
-        """One message. Raises NoSuchMessage."""
-        raise NotImplementedError
+        """One message, queued or kept. Raises NoSuchMessage."""
+        return await self._desk.get(queue_id)
 
     async def hold(self, ids: Iterable[int]) -> int:
-        """Hold messages by id; returns how many there were."""
-        raise NotImplementedError
+        """Deliver them no more until released; returns how many of them are queued."""
+        return await self._desk.set_held(ids, held=True)
 
     async def release(self, ids: Iterable[int]) -> int:
-        """Release messages by id; returns how many there were."""
-        raise NotImplementedError
+        """Undo `hold`; returns how many of them are queued."""
+        return await self._desk.set_held(ids, held=False)
 
     async def retry(self, ids: Iterable[int]) -> int:
-        """Retry messages by id; returns how many there were."""
-        raise NotImplementedError
+        """Make them due now; failed and expired ones are queued again. Returns how many there are."""
+        return await self._desk.retry(ids)
 
     async def delete(self, ids: Iterable[int]) -> int:
-        """Delete messages by id; returns how many there were."""
-        raise NotImplementedError
+        """Delete them, queued or kept; returns how many there were."""
+        return await self._desk.delete(ids)
 
-    def start_delivery(self) -> None:
-        """End `hold_queue`."""
-        raise NotImplementedError
+    async def purge(self) -> int:
+        """Delete failed and expired mail that was kept for `keep_s`; to be called every few minutes."""
+        return await self._desk.purge()
 
     # -- figures
 
     def counts(self) -> Counts:
-        """Committed totals."""
-        raise NotImplementedError
+        """Committed totals; exact over a crash or power cut."""
+        if store := self._core.writer.custody.store:  # none while it is being rewritten
+            self._counts = Counts(store.store_id, store.totals)
+        return self._counts
 
     def status(self) -> SpoolStatus:
         """Numbers for health and metrics."""
-        raise NotImplementedError
+        schedule, custody = self._core.schedule, self._core.writer.custody
+        return SpoolStatus(
+            queued=len(schedule.queued) - schedule.held,
+            held=schedule.held,
+            kept=len(schedule.kept),
+            bytes=schedule.bytes,
+            oldest_received_at=schedule.oldest(),
+            accepting=self.room() == "ok",
+            problems=custody.problems + ((custody.trouble,) if custody.trouble else ()),
+        )

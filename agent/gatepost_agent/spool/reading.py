@@ -1,0 +1,51 @@
+"""Reading a body back, and noticing when it is not what was received."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+
+from gatepost_agent.spool.core import Core
+from gatepost_agent.spool.errors import DamagedBody, Unreadable
+from gatepost_agent.spool.messages import QueuedMessage
+
+
+async def read_body(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+    """See Spool.body."""
+    found = core.resident.get(message.id)
+    if found is not None and found[1] is not None:
+        yield found[1]
+    elif message.body_at is None:
+        yield await _from_database(core, message)
+    else:
+        async for block in _from_file(core, message):
+            yield block
+
+
+async def _from_database(core: Core, message: QueuedMessage) -> bytes:
+    try:
+        body = await core.writer.call(lambda store: store.body(message.id))
+    except Unreadable as error:
+        raise DamagedBody(str(error)) from error
+    _compare(message, len(body), zlib.crc32(body))
+    return body
+
+
+async def _from_file(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+    block_at = core.bodies.blocks(message)
+    offset = crc32 = 0
+    while offset < message.size:
+        try:
+            block = await asyncio.get_running_loop().run_in_executor(core.workers, block_at, offset)
+        except OSError as error:
+            raise DamagedBody(f"the body of message {message.id} cannot be read: {error}") from error
+        if not block:
+            break
+        crc32 = zlib.crc32(block, crc32)
+        offset += len(block)
+        yield block
+    _compare(message, offset, crc32)
+
+
+def _compare(message: QueuedMessage, size: int, crc32: int) -> None:
+    if (size, crc32) != (message.size, message.crc32):
+        raise DamagedBody(f"the body of message {message.id} is not what was received")

@@ -1,0 +1,94 @@
+"""The receiving side: is there room, a new id, a new row."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Literal
+
+from gatepost.policy.dialogue.decision import Envelope
+from gatepost_agent.spool.changes import Change
+from gatepost_agent.spool.codec import to_row
+from gatepost_agent.spool.core import Core
+from gatepost_agent.spool.errors import NotStored
+from gatepost_agent.spool.incoming import Incoming, Receiving
+from gatepost_agent.spool.messages import Kind, QueuedMessage, RecipientState, Stored
+from gatepost_agent.spool.outcomes import arrival_counts
+
+
+class Receiver:
+    """Gives ids and takes messages in."""
+
+    def __init__(self, core: Core, last_id: int) -> None:
+        self._core = core
+        self._last_id = last_id
+        self._arriving = 0  # octets of messages that are not stored yet
+        self._receiving = Receiving(
+            bodies=core.bodies,
+            workers=core.workers,
+            inline_max=core.limits.inline_max,
+            store=self.store,
+            own=self._own,
+            moved=self._moved,
+        )
+
+    def room(self, size_hint: int) -> Literal["ok", "full", "trouble"]:
+        """See Spool.room."""
+        if self._core.writer.blocked:
+            return "trouble"
+        schedule, limits = self._core.schedule, self._core.limits
+        if len(schedule.queued) + len(schedule.kept) >= limits.max_messages:
+            return "full"
+        size = size_hint + self._arriving
+        if schedule.bytes + size > limits.max_bytes:
+            return "full"
+        try:
+            free = self._core.place.disk.free_bytes(self._core.place.folder)
+        except OSError:
+            return "trouble"
+        return "full" if free - size < limits.free_floor else "ok"
+
+    def begin(self, envelope: Envelope, kind: Kind, origin: str | None = None) -> Incoming:
+        """See Spool.begin."""
+        if (room := self.room(0)) != "ok":
+            raise NotStored(room, self._core.writer.blocked or "the spool has reached its bounds")
+        return Incoming(self.draft(envelope, kind)._replace(origin=origin), self._receiving)
+
+    def draft(self, envelope: Envelope, kind: Kind) -> QueuedMessage:
+        """A message with a new id and no body yet, due at once."""
+        self._last_id += 1
+        now = self._core.clock()
+        return QueuedMessage(
+            id=self._last_id,
+            message_id="",
+            envelope=envelope,
+            recipients=tuple(RecipientState(address) for address in envelope.recipients),
+            size=0,
+            received_at=now,
+            next_attempt=now,
+            expires_at=now + self._core.limits.expire_after_s,
+            kind=kind,
+        )
+
+    def store(self, message: QueuedMessage, body: bytes | None) -> "asyncio.Future[Stored]":
+        """Commit a message; its body too, unless that is in a file."""
+
+        def on_stored() -> Stored:
+            self._core.stored(message, body)
+            return Stored(message.id, message.message_id)
+
+        return self._core.submit(insertion(message, body), on_stored)
+
+    def _own(self, work: Coroutine[None, None, Stored]) -> "asyncio.Future[Stored]":
+        return self._core.own(work, "spool-commit")
+
+    def _moved(self, octets: int) -> None:
+        self._arriving += octets
+
+
+def insertion(message: QueuedMessage, body: bytes | None) -> Change:
+    """What has to be written for a new message."""
+    change = Change(inserts=[to_row(message)], counts=arrival_counts(message))
+    if body is not None:
+        change.bodies.append((message.id, body))
+    if message.origin is not None:
+        change.origins.append((message.origin, message.id))
+    return change
