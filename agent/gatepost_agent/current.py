@@ -44,3 +44,5 @@ class Current:
         self.policy: Policy | None = None
         self.generation = 0
         self.denied: DeniedSet = NOBODY_DENIED
+        self.probes: set[tuple[str, int]] = set()
+        """Client ends (address, port) of the agent's own self test: greeted like anybody, counted nowhere."""
