@@ -1,7 +1,6 @@
 """What one caller wants changed in the database, and several callers' changes as one."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gatepost_agent.spool.codec import Row
@@ -22,13 +21,19 @@ class Change:
     bodies: list[tuple[int, bytes]] = field(default_factory=list)
     updates: dict[int, Row] = field(default_factory=dict)
     deletes: list[int] = field(default_factory=list)
-    counts: Counter[CountKey] = field(default_factory=Counter)
+    counts: dict[CountKey, int] = field(default_factory=dict)
     origins: list[tuple[str, int]] = field(default_factory=list)
 
     @property
     def weight(self) -> int:
         """Octets of body that it writes."""
         return sum(len(body) for _, body in self.bodies)
+
+
+def add_counts(total: dict[CountKey, int], more: Mapping[CountKey, int]) -> None:
+    """Add `more` to `total`."""
+    for key, number in more.items():
+        total[key] = total.get(key, 0) + number
 
 
 def merged(changes: Iterable[Change]) -> Change:
@@ -40,5 +45,5 @@ def merged(changes: Iterable[Change]) -> Change:
         total.updates |= change.updates
         total.deletes += change.deletes
         total.origins += change.origins
-        total.counts.update(change.counts)
+        add_counts(total.counts, change.counts)
     return total

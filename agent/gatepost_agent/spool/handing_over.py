@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import Iterable
 
-from gatepost_agent.spool.changes import Change
+from gatepost_agent.spool.changes import Change, add_counts
 from gatepost_agent.spool.codec import to_update
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import SpoolClosed, SpoolError
@@ -109,7 +109,7 @@ class HandingOver:
                 self._core.stored(report, bounce.body)
             return self._after(message, result, next_attempt)
 
-        return await asyncio.shield(self._core.submit(change, on_stored, must=True))
+        return await self._core.submit(change, on_stored, must=True)
 
     def _add_bounce(self, change: Change, bounce: Bounce) -> QueuedMessage:
         draft = self._receiver.draft(bounce.envelope, Kind.BOUNCE)
@@ -119,7 +119,7 @@ class HandingOver:
         added = insertion(report, bounce.body)
         change.inserts += added.inserts
         change.bodies += added.bodies
-        change.counts.update(added.counts)
+        add_counts(change.counts, added.counts)
         return report
 
     def _after(

@@ -76,11 +76,14 @@ class Incoming:
         self._is_over = True
         message = self._draft._replace(message_id=message_id, size=self._size, crc32=self._crc32)
         if self._size > self._receiving.inline_max:
-            outcome = self._receiving.own(self._commit_file(message))
+            outcome = asyncio.shield(self._receiving.own(self._commit_file(message)))
         else:
             outcome = self._receiving.store(message, self._take_buffer())
-        outcome.add_done_callback(lambda _: self._receiving.moved(-self._size))
-        return await asyncio.shield(outcome)
+        outcome.add_done_callback(self._is_in)
+        return await outcome
+
+    def _is_in(self, _: "asyncio.Future[Stored]") -> None:
+        self._receiving.moved(-self._size)
 
     async def abandon(self) -> None:
         """Forget the message; nothing of it stays. Harmless after commit."""

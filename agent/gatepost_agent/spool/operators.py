@@ -1,10 +1,9 @@
 """What operators do to the queue. Each function runs in the writer's thread, in turn with the commits."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from gatepost_agent.spool.changes import Change
+from gatepost_agent.spool.changes import Change, CountKey, add_counts
 from gatepost_agent.spool.codec import to_update
 from gatepost_agent.spool.messages import QueuedMessage, Standing
 from gatepost_agent.spool.outcomes import deletion_counts, retried
@@ -26,9 +25,10 @@ def retry(store: Store, ids: Sequence[int], *, now: float, expires_at: float) ->
     kept = [message for message in store.messages(ids) if message.standing is not Standing.QUEUED]
     again = [retried(message, now=now, expires_at=expires_at) for message in kept]
     if again:
-        counts = Counter[tuple[str, str]]()
+        counts: dict[CountKey, int] = {}
         for before, after in zip(kept, again, strict=True):
-            counts[after.envelope.connector, "retried"] += len(after.pending) - len(before.pending)
+            more = len(after.pending) - len(before.pending)
+            add_counts(counts, {(after.envelope.connector, "retried"): more})
         updates = {message.id: to_update(message) for message in again}
         store.apply(Change(updates=updates, counts=counts))
     return Retried(queued, again)

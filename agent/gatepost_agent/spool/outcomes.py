@@ -1,10 +1,9 @@
 """What an attempt, or an operator, makes of a message: values in, values out."""
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from gatepost_agent.spool.changes import CountKey
+from gatepost_agent.spool.changes import CountKey, add_counts
 from gatepost_agent.spool.messages import (
     Kind,
     Outcome,
@@ -28,7 +27,7 @@ class Settled(NamedTuple):
     """The message as it now stands (None: all done, to be deleted), and what to count."""
 
     message: QueuedMessage | None
-    counts: Counter[CountKey]
+    counts: dict[CountKey, int]
 
 
 def settled(
@@ -36,7 +35,7 @@ def settled(
 ) -> Settled:
     """Apply `outcomes` to the recipients that are still pending; without `next_attempt` the attempt goes on."""
     by_address = {outcome.recipient: outcome for outcome in outcomes}
-    counts: Counter[CountKey] = Counter()
+    counts: dict[CountKey, int] = {}
     states = []
     for state in message.recipients:
         outcome = by_address.get(state.address)
@@ -45,7 +44,7 @@ def settled(
             continue
         states.append(_after(state, outcome))
         if event := _EVENT.get(outcome.result):
-            counts[message.envelope.connector, event] += 1
+            add_counts(counts, {(message.envelope.connector, event): 1})
     return Settled(_standing(message, tuple(states), next_attempt, keep_until), counts)
 
 
@@ -93,17 +92,17 @@ def retried(message: QueuedMessage, *, now: float, expires_at: float) -> QueuedM
     )
 
 
-def arrival_counts(message: QueuedMessage) -> Counter[CountKey]:
+def arrival_counts(message: QueuedMessage) -> dict[CountKey, int]:
     """What to count when `message` enters the queue."""
     connector = message.envelope.connector
     if message.kind is Kind.BOUNCE:
-        return Counter({(connector, "reports"): len(message.recipients)})
-    return Counter({(connector, "accepted"): 1, (connector, "recipients"): len(message.recipients)})
+        return {(connector, "reports"): len(message.recipients)}
+    return {(connector, "accepted"): 1, (connector, "recipients"): len(message.recipients)}
 
 
-def deletion_counts(messages: Iterable[QueuedMessage]) -> Counter[CountKey]:
+def deletion_counts(messages: Iterable[QueuedMessage]) -> dict[CountKey, int]:
     """What to count when operators delete: the recipients who will now never get it."""
-    counts: Counter[CountKey] = Counter()
+    counts: dict[CountKey, int] = {}
     for message in messages:
-        counts[message.envelope.connector, "deleted"] += len(message.pending)
-    return +counts
+        add_counts(counts, {(message.envelope.connector, "deleted"): len(message.pending)})
+    return counts

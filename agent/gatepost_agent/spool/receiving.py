@@ -1,6 +1,7 @@
 """The receiving side: is there room, a new id, a new row."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Literal
 
@@ -13,6 +14,8 @@ from gatepost_agent.spool.incoming import Incoming, Receiving
 from gatepost_agent.spool.messages import Kind, QueuedMessage, RecipientState, Stored
 from gatepost_agent.spool.outcomes import arrival_counts
 
+_FREE_HOLDS_S = 0.2  # how old a look at the disk's free space may be
+
 
 class Receiver:
     """Gives ids and takes messages in."""
@@ -20,6 +23,8 @@ class Receiver:
     def __init__(self, core: Core, last_id: int) -> None:
         self._core = core
         self._last_id = last_id
+        self._free: int | None = None
+        self._free_until = 0.0
         self._arriving = 0  # octets of messages that are not stored yet
         self._receiving = Receiving(
             bodies=core.bodies,
@@ -40,11 +45,20 @@ class Receiver:
         size = size_hint + self._arriving
         if schedule.bytes + size > limits.max_bytes:
             return "full"
-        try:
-            free = self._core.place.disk.free_bytes(self._core.place.folder)
-        except OSError:
+        free = self._free_bytes()
+        if free is None:
             return "trouble"
         return "full" if free - size < limits.free_floor else "ok"
+
+    def _free_bytes(self) -> int | None:
+        now = time.monotonic()
+        if now >= self._free_until:  # asked for every message, and each system call gives up the interpreter
+            self._free_until = now + _FREE_HOLDS_S
+            try:
+                self._free = self._core.place.disk.free_bytes(self._core.place.folder)
+            except OSError:
+                self._free = None
+        return self._free
 
     def begin(self, envelope: Envelope, kind: Kind, origin: str | None = None) -> Incoming:
         """See Spool.begin."""

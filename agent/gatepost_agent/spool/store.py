@@ -1,7 +1,6 @@
 """The database. Everything here blocks and belongs to the writer's thread."""
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -186,7 +185,7 @@ class Store:
             self._db.execute("UPDATE facts SET value = ? WHERE name = 'store_id'", (history.store_id,))
             self._db.execute("DELETE FROM sqlite_sequence WHERE name = 'messages'")
             self._db.execute("INSERT INTO sqlite_sequence VALUES ('messages', ?)", (history.last_id,))
-        self.apply(Change(counts=Counter(history.totals), origins=history.origins))
+        self.apply(Change(counts=dict(history.totals), origins=history.origins))
 
     # -- upkeep
 
@@ -220,7 +219,7 @@ def _flat(rows: Iterable[Sequence[Any]]) -> list[Any]:
 def _insert(table: str, columns: int, rows: int) -> str:
     row = f"({','.join('?' * columns)})"
     names = f"({_ALL_COLUMNS})" if table == "messages" else ""  # a newer release may have added columns
-    return f"INSERT INTO {table}{names} VALUES {','.join([row] * rows)}"
+    return f"INSERT INTO {table}{names} VALUES {','.join([row] * rows)}"  # noqa: S608 - our own names
 
 
 @lru_cache(maxsize=128)
@@ -228,7 +227,7 @@ def _update(rows: int) -> str:
     row = f"({','.join('?' * (1 + len(CHANGING)))})"
     assignments = ", ".join(f"{name} = v.column{place}" for place, name in enumerate(CHANGING, 2))
     values = ",".join([row] * rows)
-    return f"UPDATE messages SET {assignments} FROM (VALUES {values}) AS v WHERE messages.id = v.column1"  # noqa: S608
+    return f"UPDATE messages SET {assignments} FROM (VALUES {values}) v WHERE id = v.column1"  # noqa: S608
 
 
 def _prefixed(table: str) -> str:
