@@ -76,7 +76,7 @@ class Content:
     @property
     def wanted(self) -> bool:
         """Whether the message can still be accepted; once False nothing more is kept of it."""
-        refused = self.bare_lf > 0 and self._rules.bare_linefeed == "refuse"
+        refused = self.bare_cr + self.bare_lf > 0 and self._rules.bare_linefeed == "refuse"
         header = self._header.facts
         return not (self.over_limit or refused or (header is not None and not header.complete))
 

@@ -24,7 +24,7 @@ class ContentRules(NamedTuple):
     """What `Content` does to one message; every field comes from the connector or the session.
 
     max_size, max_header_size: octets as received (MaxMessageSize, MaxHeaderSize); None is unlimited.
-    bare_linefeed: `refuse` is BareLinefeedRejectionEnabled.
+    bare_linefeed: `refuse` (BareLinefeedRejectionEnabled) keeps nothing after the first bare CR or LF.
     prepend: our own fields, whole lines, put before the client's first.
     strip: families that are removed on receipt, after their hops were counted.
     add_message_id, add_date: values (`<id@host>`, RFC 5322 date-time) for a message without these fields; they
