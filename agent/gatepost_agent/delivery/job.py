@@ -1,0 +1,59 @@
+"""What the scheduler hands to a next hop, and what it gets back."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import NamedTuple
+
+from gatepost_agent.spool.messages import QueuedMessage, Result
+
+
+class Peer(NamedTuple):
+    """Who answered: the next hop as routing named it, the address and port that were dialled, TLS in words."""
+
+    hop: str
+    address: str = ""
+    tls: str = ""
+
+
+class Attempt(NamedTuple):
+    """What one attempt did for one recipient: `status` is RFC 3463's, `reply` escaped and on one line."""
+
+    recipient: str
+    result: Result
+    status: str
+    reply: str
+    peer: Peer
+
+
+class Job:
+    """One message for some of its recipients over one next hop. `done` gets an Attempt for each, or HopFailed.
+
+    HopFailed means that nothing was decided: the message may go to the next hop in order at once.
+    """
+
+    __slots__ = ("body", "done", "message", "met_trouble", "recipients", "requeued")
+
+    def __init__(
+        self,
+        message: QueuedMessage,
+        recipients: tuple[str, ...],
+        body: Callable[[], AsyncIterator[bytes]],
+        done: "asyncio.Future[list[Attempt]]",
+    ) -> None:
+        self.message = message
+        self.recipients = recipients
+        self.body = body
+        self.done = done
+        self.requeued = 0  # how often a new connection ended before the message was begun
+        self.met_trouble = False  # a recipient got a 4xx or an unsure end
+
+    def finish(self, attempts: list[Attempt]) -> None:
+        """Report; harmless when the scheduler no longer waits."""
+        self.met_trouble = any(attempt.result is Result.NOT_NOW for attempt in attempts)
+        if not self.done.done():
+            self.done.set_result(attempts)
+
+    def fail(self, error: Exception) -> None:
+        """Report that nothing was decided."""
+        if not self.done.done():
+            self.done.set_exception(error)

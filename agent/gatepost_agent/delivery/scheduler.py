@@ -1,0 +1,211 @@
+"""The scheduler: takes due messages from the spool, has them attempted, settles what became of them.
+
+Outcomes per recipient are done, not now and never; unsure is not now. A message that only met resting next hops is
+put back without an attempt and without a write. Everything else is settled durably before the message may be taken
+again, so that a recipient who has it does not get it twice.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+import structlog
+
+from gatepost_agent.delivery.attempting import Attempted, attempt_message
+from gatepost_agent.delivery.attempts import log_attempts
+from gatepost_agent.delivery.bounces import HEADERS_MOST, Bounces, header_block
+from gatepost_agent.delivery.job import Attempt
+from gatepost_agent.delivery.pace import retry_after_s
+from gatepost_agent.delivery.pool import Pool
+from gatepost_agent.delivery.routing import Routing
+from gatepost_agent.spool.errors import NoSuchMessage, SpoolClosed, SpoolError
+from gatepost_agent.spool.messages import Bounce, Outcome, QueuedMessage, Result
+
+IN_FLIGHT = 500  # messages under way at one time
+TROUBLE_S = 5.0  # until a settlement that the disk refused is tried again
+SETTLE_S = 10.0  # at the end: for the last settlements
+FAILED_S = 60.0  # until a message that met a bug of ours is tried again
+
+log = structlog.get_logger()
+
+
+class Queue(Protocol):
+    """What delivery needs of the spool (see spool/README.md)."""
+
+    async def take(self, limit: int) -> tuple[QueuedMessage, ...]:
+        """Messages that are due."""
+
+    def put_back(self, queue_id: int, next_attempt: float) -> None:
+        """Not attempted."""
+
+    def body(self, message: QueuedMessage) -> AsyncIterator[bytes]:
+        """The message's octets."""
+
+    async def settle(
+        self,
+        queue_id: int,
+        outcomes: Sequence[Outcome],
+        next_attempt: float | None = None,
+        bounce: Bounce | None = None,
+    ) -> QueuedMessage | None:
+        """What became of it."""
+
+
+class Delivery:
+    """See the module. `run` it in a task; `configure` at any time, from the same loop."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        pool: Pool,
+        routing: Routing,
+        *,
+        clock: Callable[[], float],
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        log_attempts: Callable[[QueuedMessage, Sequence[Attempt], float], None] = log_attempts,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        """`clock` gives seconds since the epoch, as the spool's does."""
+        self.bounces = Bounces(clock=clock)
+        self._queue = queue
+        self._pool = pool
+        self._routing = routing
+        self._clock = clock
+        self._chance = chance
+        self._sleep = sleep
+        self._log_attempts = log_attempts
+        self._most = in_flight
+        self._turns = itertools.count()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._room = asyncio.Event()
+
+    def configure(self, routing: Routing) -> None:
+        """Use another routing from the next attempt on; attempts under way end as they began."""
+        self._routing = routing
+
+    async def run(self, stopping: asyncio.Event, *, drain_s: float = 10.0) -> None:
+        """Deliver until `stopping` is set; then let attempts under way end for at most drain_s seconds."""
+        taking = asyncio.create_task(self._take_and_attempt(), name="delivery takes")
+        stop = asyncio.create_task(stopping.wait(), name="delivery waits for the end")
+        try:
+            await asyncio.wait((taking, stop), return_when=asyncio.FIRST_COMPLETED)
+            if taking.done():
+                taking.result()  # the spool is closed, or a bug: the owner must know
+            taking.cancel()
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=drain_s)
+        finally:
+            taking.cancel()
+            stop.cancel()
+            await self._pool.stop()  # refuses what waits; those attempts then settle or are put back
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=SETTLE_S)
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(taking, stop, *self._under_way, return_exceptions=True)
+
+    async def _take_and_attempt(self) -> None:
+        while True:
+            while (free := self._most - len(self._under_way)) <= 0:
+                self._room.clear()
+                await self._room.wait()
+            for message in await self._queue.take(free):
+                task = asyncio.create_task(self._attempt(message), name="delivery attempt")
+                self._under_way.add(task)
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._room.set()
+
+    async def _attempt(self, message: QueuedMessage) -> None:
+        try:
+            attempted = await attempt_message(
+                message,
+                routing=self._routing,
+                pool=self._pool,
+                body=self._queue.body,
+                turn=next(self._turns),
+            )
+            await self._conclude(message, attempted)
+        except (NoSuchMessage, SpoolClosed):
+            pass  # deleted by an operator meanwhile, or the agent ends
+        except Exception as error:
+            log.error("delivery_failed", queue_id=message.id, exc_info=error)
+            self._queue.put_back(message.id, self._clock() + FAILED_S)
+
+    # ----------------------------------------------------------------------------------------------------- settling
+
+    async def _conclude(self, message: QueuedMessage, attempted: Attempted) -> None:
+        now = self._clock()
+        expires_at = message.expires_at
+        if attempted.expire_after_s is not None:
+            expires_at = message.received_at + attempted.expire_after_s
+        attempts = attempted.attempts
+        if now >= expires_at:
+            attempts = [_given_up(attempt) for attempt in attempts + attempted.resting]
+        next_attempt = self._next_attempt(message, attempted, now)
+        if not attempts:
+            self._queue.put_back(message.id, next_attempt)
+            return
+        self._log_attempts(message, attempts, now)
+        bounce = await self._bounce(message, attempts)
+        outcomes = [Outcome(a.recipient, a.result, a.reply, a.peer.hop) for a in attempts]
+        # The last attempt is made when the message expires, not a backoff later.
+        await self._settle(message, outcomes, max(now + 1.0, min(next_attempt, expires_at)), bounce)
+
+    def _next_attempt(self, message: QueuedMessage, attempted: Attempted, now: float) -> float:
+        times = []
+        if attempted.rests_until is not None:
+            times.append(now + max(0.0, attempted.rests_until - self._pool.clock()) + self._chance())
+        if any(attempt.result is Result.NOT_NOW for attempt in attempted.attempts):
+            times.append(now + retry_after_s(message.attempts + 1, self._chance()))
+        return min(times, default=now)
+
+    async def _settle(
+        self, message: QueuedMessage, outcomes: list[Outcome], next_attempt: float, bounce: Bounce | None
+    ) -> None:
+        """Until it is durable: to give the message back unsettled would be to deliver it twice."""
+        while True:
+            try:
+                await self._queue.settle(message.id, outcomes, next_attempt, bounce)
+            except (NoSuchMessage, SpoolClosed):
+                raise
+            except SpoolError as error:
+                log.error("settlement_failed", queue_id=message.id, error=str(error))
+                await self._sleep(TROUBLE_S)
+            else:
+                return
+
+    async def _bounce(self, message: QueuedMessage, attempts: Sequence[Attempt]) -> Bounce | None:
+        failed = [attempt for attempt in attempts if attempt.result in (Result.NEVER, Result.EXPIRED)]
+        routing = self._routing
+        to = self.bounces.addressee(message, routing.accepted) if failed else None
+        if to is None:
+            return None
+        headers = await self._headers(message)
+        return self.bounces.write(message, failed, to=to, headers=headers, fqdn=routing.fqdn)
+
+    async def _headers(self, message: QueuedMessage) -> bytes:
+        """The message's header, or what can be read of it."""
+        start = b""
+        try:
+            async with aclosing(self._queue.body(message)) as blocks:  # type: ignore[type-var]
+                async for block in blocks:
+                    start += block
+                    if b"\r\n\r\n" in start or len(start) > HEADERS_MOST:
+                        break
+        except SpoolError:
+            return b""
+        return header_block(start)
+
+
+def _given_up(attempt: Attempt) -> Attempt:
+    """Not now, for too long (RFC 3463: 4.4.7, delivery time expired, which a report gives as 5.4.7)."""
+    if attempt.result is not Result.NOT_NOW:
+        return attempt
+    return attempt._replace(result=Result.EXPIRED, status="5.4.7")
