@@ -42,7 +42,10 @@ _SHOWN = 200
 
 def faults(error: ValidationError, data: object) -> tuple[Fault, ...]:
     """Everything wrong with `data`, in document order. `data` is what was validated."""
-    return tuple(_fault(dict(item), data) for item in error.errors(include_url=False))
+    found = tuple(_fault(dict(item), data) for item in error.errors(include_url=False))
+    # pydantic counts only the good items of a list, so a list of bad ones is called too short as well.
+    inner = {fault.pointer.rpartition("/")[0] for fault in found}
+    return tuple(fault for fault in found if fault.type != "too-short" or fault.pointer not in inner)
 
 
 def _fault(item: dict[str, Any], data: object) -> Fault:

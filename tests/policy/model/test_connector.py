@@ -1,0 +1,185 @@
+"""The Receive connector's model: defaults, combinations, what is refused and why."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from gatepost.policy.model.connector import RangeEntry, ReceiveConnector
+from gatepost.policy.model.errors import faults
+from gatepost.policy.model.rights import ANONYMOUS, EXTERNALLY_SECURED, Right, effective
+from gatepost.policy.model.unsupported import UNSUPPORTED
+
+
+def connector(**settings: Any) -> ReceiveConnector:
+    return ReceiveConnector.model_validate({"name": "Relay", "bindings": ["0.0.0.0:25"]} | settings)
+
+
+def refusal(**settings: Any) -> str:
+    with pytest.raises(ValidationError) as caught:
+        connector(**settings)
+    given = {"name": "Relay", "bindings": ["0.0.0.0:25"]} | settings
+    return " | ".join(f"{f.pointer} {f.detail} {f.value} {f.remedy}" for f in faults(caught.value, given))
+
+
+def test_the_articles_first_method_gives_exactly_five_rights() -> None:
+    relay = connector(
+        permission_groups=["AnonymousUsers"],
+        permissions=[{"principal": ANONYMOUS, "rights": ["Ms-Exch-SMTP-Accept-Any-Recipient"]}],
+    )
+    assert effective(relay.aces, [ANONYMOUS]) == {
+        Right.HEADERS_ROUTING,
+        Right.ANY_RECIPIENT,
+        Right.ANY_SENDER,
+        Right.AUTHORITATIVE_SENDER,
+        Right.SUBMIT,
+    }
+    assert relay.shown_permission_groups == ("AnonymousUsers", "Custom")
+
+
+def test_the_articles_second_method_gives_exactly_nine_rights() -> None:
+    relay = connector(permission_groups=["ExchangeServers"], auth_mechanism=["ExternalAuthoritative"])
+    assert len(effective(relay.aces, [EXTERNALLY_SECURED])) == 9
+    assert relay.externally_secured
+    assert relay.shown_permission_groups == ("ExchangeServers",)
+
+
+def test_anonymous_and_externally_secured_are_refused_together() -> None:
+    both: dict[str, Any] = {"auth_mechanism": "ExternalAuthoritative"}
+    assert "one method" in refusal(permission_groups=["AnonymousUsers", "ExchangeServers"], **both)
+    row = {"principal": ANONYMOUS, "rights": ["ms-Exch-SMTP-Submit"]}
+    assert "one method" in refusal(permission_groups=["ExchangeServers"], permissions=[row], **both)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"auth_mechanism": ["Integrated"]}, "/auth_mechanism/0 needs Windows authentication"),
+        ({"auth_mechanism": ["ExchangeServer"]}, "needs Windows authentication"),
+        ({"auth_mechanism": ["Magic"]}, "not a mechanism"),
+        ({"auth_mechanism": ["ExternalAuthoritative"]}, "Add ExchangeServers"),
+        ({"auth_mechanism": "ExternalAuthoritative,BasicAuth", "permission_groups": "ExchangeServers"}, "only Tls"),
+        ({"auth_mechanism": ["BasicAuthRequireTLS"]}, "Add BasicAuth and Tls"),
+        ({"auth_mechanism": ["Tls", "BasicAuth", "BasicAuthRequireTLS"]}, "tls_certificate_name"),
+        ({"require_tls": True}, "tls_certificate_name"),
+        ({"connection_inactivity_timeout": "00:10:00"}, "Give less than 00:10:00"),
+        ({"connection_timeout": 600}, "in quotes"),
+        ({"connection_timeout": "2.00:00:00"}, "from 00:00:01 to 1.00:00:00"),
+        ({"banner": "hello"}, "begins with `220 `"),
+        ({"banner": "220 caf\u00e9"}, "printable ASCII"),
+        ({"max_message_size": "1KB"}, "from 64KB to"),
+        ({"max_inbound_connection": 0}, "/max_inbound_connection"),
+        ({"max_inbound_connection_percentage_per_source": 101}, "/max_inbound_connection_percentage_per_source"),
+        ({"tarpit_interval": "00:10:01"}, "from 00:00:00 to 00:10:00"),
+        ({"tls_certificate_name": "../key"}, "without folder or slash"),
+        ({"remote_ip_ranges": ["10.0.0.1", "10.0.0.300"]}, "/remote_ip_ranges/1 not a remote IP range 10.0.0.300"),
+        ({"remote_ip_ranges": [{"range": "10.0.0.1", "expires_at": "tomorrow"}]}, "/remote_ip_ranges/0/expires_at"),
+        ({"remote_ip_ranges": [{"range": "10.0.0.1", "expires_at": "2026-01-01T00:00:00"}]}, "timezone"),
+        ({"bindings": []}, "/bindings"),
+        ({"permission_groups": ["Custom"]}, "computed"),
+        ({"max_recipients": 5}, "/max_recipients Extra inputs are not permitted 5 Remove this field"),
+        ({"servers": ["site=fra=x"]}, "server selector"),
+        ({"name": " x"}, "/name not a name"),
+        ({"usage": "Relay"}, "not a usage type"),
+        ({"proxy_protocol": True}, "PROXY protocol is not supported"),
+    ],
+)  # fmt: skip
+def test_a_bad_setting_is_named_with_its_value_and_remedy(settings: dict[str, Any], says: str) -> None:
+    assert says in refusal(**settings)
+
+
+@pytest.mark.parametrize("setting", UNSUPPORTED)
+def test_what_is_not_supported_passes_only_at_its_off_value(setting: str) -> None:
+    off, why = UNSUPPORTED[setting]
+    assert all(connector(**{setting: value}) == connector() for value in off)
+    assert why in refusal(**{setting: "on"})
+
+
+@pytest.mark.parametrize(
+    ("usage", "groups", "mechanisms"),
+    [
+        ("Custom", (), ("Tls",)),
+        ("Internet", ("AnonymousUsers",), ("Tls",)),
+        ("Partner", ("Partners",), ("Tls",)),
+        ("Internal", ("ExchangeLegacyServers", "ExchangeServers"), ("Tls",)),
+    ],
+)
+def test_a_usage_type_is_a_default_at_creation_and_not_stored(
+    usage: str, groups: tuple[str, ...], mechanisms: tuple[str, ...]
+) -> None:
+    made = connector(usage=usage)
+    assert made.permission_groups == groups
+    assert made.auth_mechanism == mechanisms
+    assert "usage" not in made.model_dump()
+    assert connector(usage=usage, permission_groups=[]).permission_groups == ()
+
+
+def test_an_internet_connector_takes_every_v4_address_and_a_custom_one_nobody() -> None:
+    assert connector(usage="Internet").remote_ip_ranges == ("0.0.0.0-255.255.255.255",)
+    assert connector(usage="Custom").remote_ip_ranges == ()
+
+
+def test_ranges_carry_notes_and_ends_in_utc() -> None:
+    made = connector(
+        remote_ip_ranges=[
+            "10.0.0.1",
+            {"range": "10.1.2.3", "note": "scanner 3rd floor", "expires_at": "2026-11-30T12:00:00+02:00"},
+        ]
+    )
+    entry = made.remote_ip_ranges[1]
+    assert isinstance(entry, RangeEntry)
+    assert entry.model_dump(mode="json")["expires_at"] == "2026-11-30T10:00:00Z"
+
+
+def test_the_defaults_are_those_of_real_servers_and_frozen_for_schema_1() -> None:
+    """A field at its default is not written to a bundle: changing one changes what old bundles mean."""
+    defaults = connector().model_dump(mode="json", exclude={"name", "bindings"})
+    assert defaults == {
+        "comment": "",
+        "enabled": True,
+        "servers": ["*"],
+        "transport_role": "FrontendTransport",
+        "remote_ip_ranges": [],
+        "fqdn": None,
+        "banner": "",
+        "permission_groups": [],
+        "permissions": [],
+        "allowed_sender_domains": [],
+        "allowed_recipient_domains": [],
+        "auth_mechanism": ["Tls"],
+        "require_tls": False,
+        "tls_certificate_name": None,
+        "tls_minimum_version": "1.2",
+        "tls_ciphers": "",
+        "connection_timeout": "00:10:00",
+        "connection_inactivity_timeout": "00:05:00",
+        "max_inbound_connection": 5000,
+        "max_inbound_connection_per_source": 20,
+        "max_inbound_connection_percentage_per_source": 2,
+        "message_rate_limit": "unlimited",
+        "message_rate_source": "IPAddress",
+        "recipient_rate_limit": "unlimited",
+        "max_recipients_per_message": 200,
+        "max_message_size": "36MB",
+        "max_header_size": "256KB",
+        "max_hop_count": 60,
+        "max_local_hop_count": 5,
+        "max_protocol_errors": 5,
+        "max_logon_failures": 3,
+        "tarpit_interval": "00:00:05",
+        "auth_tarpit_interval": "00:00:05",
+        "size_enabled": "Enabled",
+        "pipelining_enabled": True,
+        "chunking_enabled": True,
+        "eight_bit_mime_enabled": True,
+        "smtp_utf8_enabled": True,
+        "enhanced_status_codes_enabled": True,
+        "require_ehlo_domain": False,
+        "default_domain": None,
+        "reject_reserved_top_level_recipient_domains": False,
+        "reject_reserved_second_level_recipient_domains": False,
+        "reject_single_label_recipient_domains": False,
+        "bare_linefeed_rejection_enabled": False,
+        "protocol_logging_level": "None",
+        "bounce_to": None,
+    }
