@@ -5,6 +5,7 @@ import errno
 import zlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from gatepost_agent.spool.bodies import BLOCK, Bodies, BodyFile
@@ -103,8 +104,9 @@ class Incoming:
         except OSError as error:
             await self._discard()
             raise _not_stored(error) from error
-        except NotStored:
-            await self._discard()
+        except NotStored as refusal:
+            if refusal.why == "full":  # else the row may be there after a crash: the next start looks
+                await self._discard()
             raise
 
     def _take_buffer(self) -> bytes:
@@ -136,7 +138,8 @@ class Incoming:
     async def _discard(self) -> None:
         await self._idle()
         if self._file is not None:
-            await self._in_worker(self._file.discard)
+            with suppress(OSError):  # a file without a row goes at the next start
+                await self._in_worker(self._file.discard)
             self._file = None
 
     def _raise_error(self) -> None:
