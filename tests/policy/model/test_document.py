@@ -34,7 +34,7 @@ def _send(**settings: Any) -> dict[str, Any]:
         ({"connectors": [{"name": "A"}]}, "/connectors/0/bindings Field required  Add this field."),
         ({"connector": []}, "/connector "),
         ({"tests": [{"name": "t", "server": "mx1", "remote": "10.0.0.1", "expect": "250"}]}, "needs lines"),
-        ({"tests": [{"name": "t", "server": "m", "remote": "x", "lines": ["NOOP"], "expect": "250"}]}, "/tests/0/remote"),
+        ({"tests": [{"name": "t", "server": "m", "remote": "x", "lines": ["a"], "expect": "250"}]}, "/tests/0/remote"),
         (_send(smart_hosts=[]), "one of the two"),
         (_send(dns_routing_enabled=True), "one of the two"),
         (_send(smart_hosts=["h:0"]), "/send_connectors/0/smart_hosts/0 not a smart host"),
