@@ -19,7 +19,7 @@ from gatepost.policy.model.addresses import (
     parse_unicast,
 )
 from gatepost.policy.model.bundle import Bundle, RelayUser
-from gatepost.policy.model.connector import ReceiveConnector
+from gatepost.policy.model.connector import RangeEntry, ReceiveConnector
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.rights import (
     ANONYMOUS,
@@ -105,10 +105,15 @@ class Policy:
     next_change: seconds since 1970 at which a range expires and the bundle is to be compiled again, None for never.
     """
 
-    def __init__(self, bundle: Bundle, fqdn: str, entries: Entries, next_change: float | None) -> None:
+    def __init__(
+        self, bundle: Bundle, fqdn: str, addresses: Mapping[str, str], entries: Entries, now: float
+    ) -> None:
         self.bundle = bundle
         self.fqdn = fqdn
-        self.next_change = next_change
+        self.addresses = addresses
+        self.compiled_at = now
+        self._expiries = tuple(expiries(bundle))
+        self.next_change = min((until for until in self._expiries if until > now), default=None)
         self.connectors = {model.name: CompiledConnector(model, fqdn) for model in bundle.connectors}
         self.accepted = AcceptedDomains(bundle.accepted_domains)
         self.routes = Routes(bundle.send_connectors)
@@ -116,6 +121,13 @@ class Policy:
         self.local_names = frozenset({fqdn.lower(), *(c.fqdn.lower() for c in self.connectors.values())})
         self.bindings = tuple(entries)
         self.tables = {_key(binding): Table(listed) for binding, listed in entries.items()}
+
+    def at(self, now: float) -> "Policy":
+        """The same bundle at another time: itself, unless a range expires between the two."""
+        first, last = sorted((self.compiled_at, now))
+        if not any(first < until <= last for until in self._expiries):
+            return self
+        return compile_policy(self.bundle, addresses=self.addresses, fqdn=self.fqdn, now=now)
 
     def select(self, local: Endpoint, remote: Address) -> Match | None:
         """Which connector takes a client; None: none does, and nothing is implicit.
@@ -148,30 +160,42 @@ def _resolve(binding: Binding, connector: str, addresses: Mapping[str, str]) -> 
     return Binding(parse_unicast(addresses[binding.name]), None, binding.port)
 
 
-def live_ranges(model: ReceiveConnector, now: float) -> Iterator[tuple[AddressRange, float | None]]:
-    """A connector's ranges that have not expired, each with the time at which it will (None: never)."""
+def _expiry(given: str | RangeEntry) -> float | None:
+    if isinstance(given, str) or given.expires_at is None:
+        return None
+    return given.expires_at.timestamp()
+
+
+def expiries(bundle: Bundle) -> Iterator[float]:
+    """When ranges expire or have expired, in seconds since 1970."""
+    for model in bundle.connectors:
+        for given in model.remote_ip_ranges:
+            until = _expiry(given)
+            if until is not None:
+                yield until
+
+
+def live_ranges(model: ReceiveConnector, now: float) -> Iterator[AddressRange]:
+    """A connector's ranges that have not expired."""
     for given in model.remote_ip_ranges:
         if isinstance(given, str):
-            yield parse_range(given), None
-            continue
-        until = given.expires_at.timestamp() if given.expires_at else None
-        if until is None or until > now:
-            yield parse_range(given.range), until
+            yield parse_range(given)
+        else:
+            until = _expiry(given)
+            if until is None or until > now:
+                yield parse_range(given.range)
 
 
 def entries_by_binding(
     bundle: Bundle, addresses: Mapping[str, str], now: float
-) -> tuple[dict[Binding, list[Entry]], float | None]:
-    """The live ranges on each local address and port, and when the next one expires. Raises BadValue."""
+) -> dict[Binding, list[Entry]]:
+    """The live ranges on each local address and port. Raises BadValue."""
     found: dict[Binding, list[Entry]] = {}
-    changes: list[float] = []
     for model in bundle.connectors:
-        live = list(live_ranges(model, now))
-        changes += [until for _, until in live if until is not None]
-        entries = [Entry(model.name, known) for known, _ in live]
+        entries = [Entry(model.name, known) for known in live_ranges(model, now)]
         for binding in dict.fromkeys(bindings_of(model, addresses)):
             found.setdefault(binding, []).extend(entries)
-    return found, min(changes, default=None)
+    return found
 
 
 def compile_policy(bundle: Bundle, *, addresses: Mapping[str, str], fqdn: str, now: float) -> Policy:
@@ -181,13 +205,13 @@ def compile_policy(bundle: Bundle, *, addresses: Mapping[str, str], fqdn: str, n
     none of its own. now: seconds since 1970; ranges that expired by then are left out.
     """
     try:
-        entries, next_change = entries_by_binding(bundle, addresses, now)
+        entries = entries_by_binding(bundle, addresses, now)
     except BadValue as error:
         raise CannotCompile((str(error),)) from error
     found = [f"{binding}: {told(c)}" for binding, listed in entries.items() for c in conflicts(listed)]
     if found:
         raise CannotCompile(tuple(found[:20]))
-    return Policy(bundle, fqdn, entries, next_change)
+    return Policy(bundle, fqdn, addresses, entries, now)
 
 
 def told(conflict: Conflict) -> str:

@@ -8,6 +8,7 @@ from gatepost.policy.dialogue.replies import Reply
 from gatepost.policy.dialogue.rules import auth
 from gatepost.policy.dialogue.rules.refusal import Refusal
 from gatepost.policy.dialogue.throttle import take
+from gatepost.policy.model.bundle import RelayUser
 from gatepost.policy.model.rights import USER_PREFIX, Right
 
 if TYPE_CHECKING:
@@ -59,7 +60,16 @@ def refused_beforehand(session: "Session", usage: Usage) -> Decision | None:
 
 
 def _decide(session: "Session", given: auth.Credentials | None, usage: Usage) -> Decision:
-    user = auth.check(session.policy.users, given) if given else None
+    return _outcome(session, auth.check(session.policy.users, given) if given else None, usage)
+
+
+def prove(session: "Session", name: str, usage: Usage) -> Decision:
+    """What the right secret of a relay user is answered, after `334`: explain and tests know no secrets."""
+    session.logon = None
+    return _secret(_outcome(session, session.policy.users.get(name.lower()), usage))
+
+
+def _outcome(session: "Session", user: RelayUser | None, usage: Usage) -> Decision:
     principal = f"{USER_PREFIX}{user.name.lower()}" if user else ""
     if user is None or not session.door.holds(principal, Right.SUBMIT):
         return _failed(
