@@ -76,12 +76,13 @@ def _envelope_facts(envelope: Envelope) -> dict[str, Any]:
 def from_row(row: tuple[Any, ...]) -> QueuedMessage:
     """The message of a row of COLUMNS. Raises Unreadable."""
     try:
-        return _from_values(dict(zip(COLUMNS, row, strict=True)))
+        return from_values(dict(zip(COLUMNS, row, strict=True)))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise Unreadable(f"row {row[0]!r} of the spool is unreadable: {error!r}") from error
 
 
-def _from_values(values: dict[str, Any]) -> QueuedMessage:
+def from_values(values: dict[str, Any]) -> QueuedMessage:
+    """The message of an object of COLUMNS. Raises ValueError, KeyError, TypeError, IndexError, AttributeError."""
     about = json.loads(values["about"])
     recipients = tuple(
         RecipientState(state[0], RecipientStatus(state[1]), *state[2:5])
@@ -109,15 +110,20 @@ def _from_values(values: dict[str, Any]) -> QueuedMessage:
     )
 
 
+def to_values(message: QueuedMessage) -> dict[str, Any]:
+    """The message as an object of COLUMNS."""
+    return dict(zip(COLUMNS, to_row(message), strict=True))
+
+
 def to_line(message: QueuedMessage) -> bytes:
     """The message as one line of JSON (an object of COLUMNS), with its LF."""
-    return _to_json(dict(zip(COLUMNS, to_row(message), strict=True))).encode("ascii") + b"\n"
+    return _to_json(to_values(message)).encode("ascii") + b"\n"
 
 
 def from_line(line: bytes) -> QueuedMessage:
     """The message of such a line. Raises Unreadable."""
     try:
         values = json.loads(line)
-        return _from_values({name: values[name] for name in COLUMNS})
+        return from_values(values)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise Unreadable(f"not a message's first line ({error!r}): {line[:80]!r}") from error

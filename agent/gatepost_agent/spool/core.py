@@ -35,13 +35,14 @@ class Core:
         self.due = asyncio.Event()  # something may have become due
         self.workers = ThreadPoolExecutor(_BODY_WORKERS, thread_name_prefix="spool-body")
         self.writer = Writer(place, self._rebuilt)
+        self.last_id_at_open = 0
         self._owned: set[asyncio.Task[Any]] = set()
 
-    async def open(self) -> int:
-        """Open the store and load the index; returns the last id ever given. Raises SpoolError."""
+    async def open(self) -> None:
+        """Open the store and load the index. Raises SpoolError."""
         await self.writer.open()
         self.schedule.load(await self.writer.call(Store.listed))
-        return await self.writer.call(Store.last_id)
+        self.last_id_at_open = await self.writer.call(Store.last_id)
 
     async def close(self) -> None:
         """Let what is under way end, then close."""
@@ -84,6 +85,9 @@ class Core:
 
     def stored(self, message: QueuedMessage, body: bytes | None) -> None:
         """A message is in the queue: delivery may have it."""
+        if message.keep_until is not None:  # imported
+            self.schedule.keep(message.id, message.size)
+            return
         self.schedule.add(
             message.id, message.next_attempt, message.received_at, message.size, held=message.held
         )

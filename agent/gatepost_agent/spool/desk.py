@@ -1,11 +1,13 @@
 """The operators' side: look, hold, release, retry, delete, purge."""
 
 from collections.abc import AsyncIterator, Iterable
+from functools import partial
 
 from gatepost_agent.spool import operators
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import NoSuchMessage
 from gatepost_agent.spool.messages import QueuedMessage
+from gatepost_agent.spool.store import Store
 
 _PAGE = 200
 
@@ -25,7 +27,7 @@ class Desk:
             after = page[-1].id
 
     async def _page(self, after: int, *, kept: bool) -> list[QueuedMessage]:
-        return await self._core.writer.call(lambda store: store.page(after, kept=kept, limit=_PAGE))
+        return await self._core.writer.call(partial(Store.page, after=after, kept=kept, limit=_PAGE))
 
     async def get(self, queue_id: int) -> QueuedMessage:
         """See Spool.get."""

@@ -49,6 +49,11 @@ class Incoming:
         self._error: OSError | None = None
         self._is_over = False
 
+    @property
+    def crc32(self) -> int:
+        """Of what was written so far."""
+        return self._crc32
+
     def write(self, block: bytes) -> None:
         """Add a block. Never blocks; trouble with the disk shows in `drain` and `commit`."""
         if self._error:

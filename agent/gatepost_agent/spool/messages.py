@@ -69,7 +69,7 @@ class QueuedMessage(NamedTuple):
     kind: Kind = Kind.RELAY
     standing: Standing = Standing.QUEUED
     keep_until: float | None = None  # set when it leaves the queue as FAILED or EXPIRED
-    origin: str | None = None  # "host:id" of an imported message
+    origin: str | None = None  # "<store id>:<queue id>" where an imported message was first
     crc32: int = 0  # of the body
     body_at: int | None = (
         None  # octets before the body in a file of its own; None: the body is in the database
@@ -122,8 +122,9 @@ class Counts(NamedTuple):
 
     `totals` maps (connector, event) to a number. Events: `accepted` (messages from clients); of recipients:
     `recipients` (of accepted messages), `reports` (of our bounces), `delivered`, `bounced`, `expired`, `deleted`,
-    `retried` (failed or expired ones put back in the queue). Always: recipients + reports + retried = delivered +
-    bounced + expired + deleted + those still pending. Whoever adds reports up takes `store_id` as the incarnation.
+    `retried` (failed or expired ones put back in the queue), `imported` (pending ones of other hosts). Always:
+    recipients + reports + retried + imported = delivered + bounced + expired + deleted + those still pending.
+    Whoever adds reports up takes `store_id` as the incarnation.
     """
 
     store_id: str

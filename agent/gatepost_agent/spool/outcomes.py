@@ -95,6 +95,8 @@ def retried(message: QueuedMessage, *, now: float, expires_at: float) -> QueuedM
 def arrival_counts(message: QueuedMessage) -> dict[CountKey, int]:
     """What to count when `message` enters the queue."""
     connector = message.envelope.connector
+    if message.origin is not None:
+        return {(connector, "imported"): len(message.pending)}
     if message.kind is Kind.BOUNCE:
         return {(connector, "reports"): len(message.recipients)}
     return {(connector, "accepted"): 1, (connector, "recipients"): len(message.recipients)}

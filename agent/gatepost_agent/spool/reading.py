@@ -14,7 +14,14 @@ async def read_body(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
     found = core.resident.get(message.id)
     if found is not None and found[1] is not None:
         yield found[1]
-    elif message.body_at is None:
+    else:
+        async for block in read_stored_body(core, message):
+            yield block
+
+
+async def read_stored_body(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+    """The body as the disk has it."""
+    if message.body_at is None:
         yield await _from_database(core, message)
     else:
         async for block in _from_file(core, message):

@@ -20,9 +20,9 @@ _FREE_HOLDS_S = 0.2  # how old a look at the disk's free space may be
 class Receiver:
     """Gives ids and takes messages in."""
 
-    def __init__(self, core: Core, last_id: int) -> None:
+    def __init__(self, core: Core) -> None:
         self._core = core
-        self._last_id = last_id
+        self._last_id = core.last_id_at_open
         self._free: int | None = None
         self._free_until = 0.0
         self._arriving = 0  # octets of messages that are not stored yet
@@ -60,11 +60,15 @@ class Receiver:
                 self._free = None
         return self._free
 
-    def begin(self, envelope: Envelope, kind: Kind, origin: str | None = None) -> Incoming:
+    def begin(self, envelope: Envelope) -> Incoming:
         """See Spool.begin."""
-        if (room := self.room(0)) != "ok":
+        return self.receive(self.draft(envelope, Kind.RELAY))
+
+    def receive(self, draft: QueuedMessage) -> Incoming:
+        """Take in the body of `draft`. Raises NotStored when there is no room."""
+        if (room := self.room(draft.size)) != "ok":
             raise NotStored(room, self._core.writer.blocked or "the spool has reached its bounds")
-        return Incoming(self.draft(envelope, kind)._replace(origin=origin), self._receiving)
+        return Incoming(draft, self._receiving)
 
     def draft(self, envelope: Envelope, kind: Kind) -> QueuedMessage:
         """A message with a new id and no body yet, due at once."""
@@ -81,6 +85,11 @@ class Receiver:
             expires_at=now + self._core.limits.expire_after_s,
             kind=kind,
         )
+
+    def adopted(self, message: QueuedMessage, origin: str) -> QueuedMessage:
+        """Another host's message under a new id."""
+        self._last_id += 1
+        return message._replace(id=self._last_id, origin=origin, body_at=None)
 
     def store(self, message: QueuedMessage, body: bytes | None) -> "asyncio.Future[Stored]":
         """Commit a message; its body too, unless that is in a file."""

@@ -1,12 +1,13 @@
 """The spool as the SMTP shell, delivery and the queue commands see it, on one event loop."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Literal, Self
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import Bodies
+from gatepost_agent.spool.check import check
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.desk import Desk
 from gatepost_agent.spool.disk import Disk, RealDisk
@@ -16,7 +17,6 @@ from gatepost_agent.spool.incoming import Incoming
 from gatepost_agent.spool.messages import (
     Bounce,
     Counts,
-    Kind,
     Outcome,
     QueuedMessage,
     SpoolLimits,
@@ -25,6 +25,7 @@ from gatepost_agent.spool.messages import (
 from gatepost_agent.spool.opening import Place
 from gatepost_agent.spool.reading import read_body
 from gatepost_agent.spool.receiving import Receiver
+from gatepost_agent.spool.transfer import Imported, export_messages, import_messages
 
 _DEFAULT_LIMITS = SpoolLimits()
 
@@ -32,10 +33,10 @@ _DEFAULT_LIMITS = SpoolLimits()
 class Spool:
     """The durable queue. Made by `open`; every method belongs to the loop that opened it."""
 
-    def __init__(self, core: Core, last_id: int, *, hold_queue: bool) -> None:
+    def __init__(self, core: Core, *, hold_queue: bool) -> None:
         self._core = core
         self._counts = Counts("", {})
-        self._receiver = Receiver(core, last_id)
+        self._receiver = Receiver(core)
         self._handing_over = HandingOver(core, self._receiver, is_open=not hold_queue)
         self._desk = Desk(core)
 
@@ -61,11 +62,11 @@ class Spool:
         place = Place(folder, disk, Bodies(disk, folder / "bodies", fault), synchronous, fault)
         core = Core(place, limits, clock)
         try:
-            last_id = await core.open()
+            await core.open()
         except BaseException:
             await core.close()
             raise
-        return cls(core, last_id, hold_queue=hold_queue)
+        return cls(core, hold_queue=hold_queue)
 
     async def close(self) -> None:
         """Commit what was submitted, then close."""
@@ -82,7 +83,7 @@ class Spool:
 
     def begin(self, envelope: Envelope) -> Incoming:
         """Begin to receive. Raises NotStored when there is no room."""
-        return self._receiver.begin(envelope, Kind.RELAY)
+        return self._receiver.begin(envelope)
 
     # -- delivery
 
@@ -154,6 +155,21 @@ class Spool:
     async def purge(self) -> int:
         """Delete failed and expired mail that was kept for `keep_s`; to be called every few minutes."""
         return await self._desk.purge()
+
+    def export(self, ids: Iterable[int]) -> AsyncIterator[bytes]:
+        """The messages as a stream (transfer.py has its format); they stay. Raises NoSuchMessage."""
+        return export_messages(self._core, ids)
+
+    async def import_(self, blocks: AsyncIterable[bytes]) -> Imported:
+        """Add what `export` gave, here or on another host; what came before is left out.
+
+        Raises Unreadable, and NotStored when there is no room: what was added stays, import the whole again.
+        """
+        return await import_messages(self._core, self._receiver, blocks)
+
+    async def check(self) -> list[str]:
+        """What is wrong with the spool, as sentences. Reads everything; commits wait while pages are compared."""
+        return await check(self._core)
 
     # -- figures
 

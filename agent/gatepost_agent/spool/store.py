@@ -140,17 +140,29 @@ class Store:
             "WHERE m.id IN (SELECT value FROM json_each(?)) ORDER BY m.id",
             (json.dumps(list(ids)),),
         )
-        return [(from_row(row[:-1]), row[-1]) for row in rows]
+        return [(message, row[-1]) for row in rows if (message := _readable(row[:-1]))]
 
     def messages(self, ids: Sequence[int]) -> list[QueuedMessage]:
         """Those of the messages that there are, without bodies."""
         return self._messages("id IN (SELECT value FROM json_each(?)) ORDER BY id", (json.dumps(list(ids)),))
 
     def page(self, after: int, *, kept: bool, limit: int) -> list[QueuedMessage]:
-        """Up to `limit` messages with an id above `after`."""
-        comparison = "<>" if kept else "="
-        return self._messages(
-            f"id > ? AND standing {comparison} 'queued' ORDER BY id LIMIT ?", (after, limit)
+        """Up to `limit` messages with an id above `after`; none when there are no more."""
+        condition = f"id > ? AND standing {'<>' if kept else '='} 'queued' ORDER BY id LIMIT ?"
+        while rows := self._rows(condition, (after, limit)):
+            if readable := [message for row in rows if (message := _readable(row))]:
+                return readable
+            after = rows[-1][0]
+        return []
+
+    def unreadable(self) -> list[int]:
+        """The ids of rows that make no sense: they stay, and are not delivered."""
+        return [row[0] for row in self._rows("true ORDER BY id", ()) if _readable(row) is None]
+
+    def strays(self) -> int:
+        """How many bodies belong to no message."""
+        return int(
+            self._db.execute("SELECT count(*) FROM bodies WHERE id NOT IN (SELECT id FROM messages)").get
         )
 
     def outdated(self, now: float, limit: int) -> list[QueuedMessage]:
@@ -158,8 +170,11 @@ class Store:
         return self._messages("keep_until <= ? ORDER BY id LIMIT ?", (now, limit))
 
     def _messages(self, condition: str, values: tuple[Any, ...]) -> list[QueuedMessage]:
+        return [message for row in self._rows(condition, values) if (message := _readable(row))]
+
+    def _rows(self, condition: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         query = f"SELECT {_ALL_COLUMNS} FROM messages WHERE {condition}"  # noqa: S608 - our own text
-        return [from_row(row) for row in self._db.execute(query, values)]
+        return self._db.execute(query, values).fetchall()
 
     def body(self, queue_id: int) -> bytes:
         """A body that is not in a file. Raises Unreadable when there is none."""
@@ -205,6 +220,13 @@ class Store:
     def close(self) -> None:
         """Close; the WAL stays and is read at the next open."""
         self._db.close(True)
+
+
+def _readable(row: tuple[Any, ...]) -> QueuedMessage | None:
+    try:
+        return from_row(row)
+    except Unreadable:
+        return None
 
 
 def _sum(totals: dict[CountKey, int], more: dict[CountKey, int]) -> dict[CountKey, int]:
