@@ -1,11 +1,12 @@
 """From an address to a session that is ready for mail: connect, greeting, EHLO, STARTTLS, AUTH (RFC 5321 3.1, 3207)."""
 
 import asyncio
+import os
 import ssl
 from typing import cast
 
 from gatepost_agent.delivery.channel import Channel
-from gatepost_agent.delivery.errors import HopFailed, SecretRefused, TlsFailed
+from gatepost_agent.delivery.errors import ConnectionLost, HopFailed, SecretRefused, TlsFailed
 from gatepost_agent.delivery.exits import Exit
 from gatepost_agent.delivery.extensions import Extensions, parse_extensions
 from gatepost_agent.delivery.job import Peer
@@ -72,7 +73,8 @@ class _Opening:
         except TimeoutError as error:
             raise HopFailed(f"{target}: timed out connecting") from error
         except OSError as error:
-            raise HopFailed(f"{target}: {error.strerror or error}") from error
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise HopFailed(f"{target}: {why}") from error
         return channel
 
     async def _greet(self, *, use_tls: bool) -> Session:
@@ -100,7 +102,10 @@ class _Opening:
                 return extensions
             raise HopFailed("STARTTLS is required, the next hop does not offer it", status="4.7.4")
         tls = await self._exit.tls()
-        reply = await self._ask(b"STARTTLS")
+        try:
+            reply = await self._ask(b"STARTTLS")
+        except ConnectionLost as lost:
+            raise TlsFailed(f"STARTTLS failed: {lost}", status="4.7.4") from lost
         if reply.code != 220:
             raise TlsFailed(f"STARTTLS refused: {reply.text}", status="4.7.4")
         await self._channel.start_tls(tls.context, self._target.name, self._exit.timeouts.command)

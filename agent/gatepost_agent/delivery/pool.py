@@ -8,7 +8,7 @@ from functools import partial
 from gatepost.policy.dialogue.routing import Hop
 from gatepost_agent.delivery.exits import Exit
 from gatepost_agent.delivery.job import Job
-from gatepost_agent.delivery.lane import Lane, Surroundings
+from gatepost_agent.delivery.lane import Lane, Resting, Surroundings
 from gatepost_agent.delivery.opening import open_session
 from gatepost_agent.delivery.session import Session
 from gatepost_agent.delivery.targets import Finder
@@ -33,6 +33,7 @@ class Pool:
         self.clock = clock
         self._chance = chance
         self._most = most_connections
+        self._stopped = False
         self._lanes: dict[tuple[Exit, Hop], Lane] = {}
 
     @property
@@ -42,11 +43,14 @@ class Pool:
 
     def submit(self, exit_: Exit, hop: Hop, job: Job) -> None:
         """Hand a job to a next hop. Raises Resting when that one cannot take it now; job.done tells the rest."""
+        if self._stopped:
+            raise Resting("delivery stops", self.clock())
         lane = self._lanes.get((exit_, hop)) or self._make(exit_, hop)
         lane.submit(job)
 
     async def stop(self) -> None:
-        """End all connections."""
+        """End all connections; from now on nothing is taken."""
+        self._stopped = True
         await asyncio.gather(*(lane.stop() for lane in self._lanes.values()))
 
     def _make(self, exit_: Exit, hop: Hop) -> Lane:

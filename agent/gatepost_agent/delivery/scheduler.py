@@ -8,7 +8,7 @@ again, so that a recipient who has it does not get it twice.
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -24,8 +24,7 @@ from gatepost_agent.delivery.routing import Routing
 from gatepost_agent.spool.errors import NoSuchMessage, SpoolClosed, SpoolError
 from gatepost_agent.spool.messages import Bounce, Outcome, QueuedMessage, Result
 
-IN_FLIGHT = 500  # messages under way at one time
-TROUBLE_S = 5.0  # until a settlement that the disk refused is tried again
+IN_FLIGHT = 600  # messages under way at one time
 SETTLE_S = 10.0  # at the end: for the last settlements
 FAILED_S = 60.0  # until a message that met a bug of ours is tried again
 
@@ -51,7 +50,7 @@ class Queue(Protocol):
         next_attempt: float | None = None,
         bounce: Bounce | None = None,
     ) -> QueuedMessage | None:
-        """What became of it."""
+        """What became of it; durable on return, and written even if we are cancelled."""
 
 
 class Delivery:
@@ -65,7 +64,6 @@ class Delivery:
         *,
         clock: Callable[[], float],
         chance: Callable[[], float] = random.random,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         log_attempts: Callable[[QueuedMessage, Sequence[Attempt], float], None] = log_attempts,
         in_flight: int = IN_FLIGHT,
     ) -> None:
@@ -76,7 +74,6 @@ class Delivery:
         self._routing = routing
         self._clock = clock
         self._chance = chance
-        self._sleep = sleep
         self._log_attempts = log_attempts
         self._most = in_flight
         self._turns = itertools.count()
@@ -156,7 +153,7 @@ class Delivery:
         bounce = await self._bounce(message, attempts)
         outcomes = [Outcome(a.recipient, a.result, a.reply, a.peer.hop) for a in attempts]
         # The last attempt is made when the message expires, not a backoff later.
-        await self._settle(message, outcomes, max(now + 1.0, min(next_attempt, expires_at)), bounce)
+        await self._queue.settle(message.id, outcomes, max(now + 1.0, min(next_attempt, expires_at)), bounce)
 
     def _next_attempt(self, message: QueuedMessage, attempted: Attempted, now: float) -> float:
         times = []
@@ -165,21 +162,6 @@ class Delivery:
         if any(attempt.result is Result.NOT_NOW for attempt in attempted.attempts):
             times.append(now + retry_after_s(message.attempts + 1, self._chance()))
         return min(times, default=now)
-
-    async def _settle(
-        self, message: QueuedMessage, outcomes: list[Outcome], next_attempt: float, bounce: Bounce | None
-    ) -> None:
-        """Until it is durable: to give the message back unsettled would be to deliver it twice."""
-        while True:
-            try:
-                await self._queue.settle(message.id, outcomes, next_attempt, bounce)
-            except (NoSuchMessage, SpoolClosed):
-                raise
-            except SpoolError as error:
-                log.error("settlement_failed", queue_id=message.id, error=str(error))
-                await self._sleep(TROUBLE_S)
-            else:
-                return
 
     async def _bounce(self, message: QueuedMessage, attempts: Sequence[Attempt]) -> Bounce | None:
         failed = [attempt for attempt in attempts if attempt.result in (Result.NEVER, Result.EXPIRED)]

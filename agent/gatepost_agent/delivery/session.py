@@ -5,6 +5,7 @@ with the next message's MAIL, RCPT and DATA behind it, and the answer to all of 
 envelope of the next message is ever ahead, so a connection that dies can put at most one message in doubt.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import NamedTuple
@@ -159,8 +160,11 @@ class Session:
             if not said or judge(said[0]) is not Result.NEVER:
                 return same_for_all(accepted, Result.NOT_NOW, lost.status, str(lost), self.peer)
             reply = said[0]
-        except BaseException:
+        except BaseException as error:
             self._channel.abort()  # half a message must not look like a whole one
+            if isinstance(error, asyncio.CancelledError):
+                why = "the relay stopped while it sent the message"
+                job.finish(same_for_all(accepted, Result.NOT_NOW, "4.3.2", why, self.peer))
             raise
         return [attempt(r, reply, judge(reply), self.peer) for r in accepted]
 
