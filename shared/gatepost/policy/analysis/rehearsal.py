@@ -58,6 +58,7 @@ class Rehearsal:
         self.session = Session(policy, local=local, remote=remote, session_id=SESSION_ID)
         self.usage = Usage(now=now, policy=policy, denied=denied.lookup(remote.address))
         self.exchanges: list[Exchange] = []
+        self._data: Content | None = None
         self._content: Content | None = None
         self._unread = b""
 
@@ -78,9 +79,16 @@ class Rehearsal:
 
     def say(self, lines: Iterable[str]) -> None:
         """The client sends these lines, each ended by CRLF; what it says after the session closed is lost."""
-        self._unread += b"".join(line.encode("utf-8", "surrogateescape") + b"\r\n" for line in lines)
+        self.send(b"".join(line.encode("utf-8", "surrogateescape") + b"\r\n" for line in lines))
+
+    def send(self, octets: bytes) -> None:
+        """The client sends these octets: whole lines, any part of a message's text, or whole chunks."""
+        self._unread += octets
         while self._unread and not self.closed:
-            self._command()
+            if self._data is not None:
+                self._text(self._data)
+            else:
+                self._command()
 
     def log_on(self, user: str) -> None:
         """AUTH with the right secret of a relay user, if this connector offers AUTH at all."""
@@ -109,7 +117,7 @@ class Rehearsal:
         match decision.next:
             case Next.READ_DATA if isinstance(decision.argument, ContentRules):
                 self._answer(line, decision)
-                self._data(decision.argument)
+                self._data = Content(decision.argument)
             case Next.READ_CHUNK if isinstance(decision.argument, Chunk):
                 self._answer(line, self._chunk(decision.argument))
             case Next.SKIP_CHUNK if isinstance(decision.argument, int):
@@ -123,9 +131,10 @@ class Rehearsal:
         if self.session.transaction is None:
             self._content = None  # chunks of a transaction that is no more
 
-    def _data(self, rules: ContentRules) -> None:
-        kept = Content(rules).feed(self._unread)
+    def _text(self, content: Content) -> None:
+        kept = content.feed(self._unread)
         self._unread = self._unread[kept.consumed :]
+        self._data = None if kept.ended is not None else content
         stop = self._step(HeadersEnded(kept.header)) if kept.header else None
         if stop is not None and stop.next is not Next.GO_ON:
             self._answer(".", stop)
