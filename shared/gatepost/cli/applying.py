@@ -1,0 +1,184 @@
+"""`gatepost apply`, `rollback`, `wait` and `verify`: from a document to servers that run it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gatepost.cli.answers import Answer, say
+from gatepost.cli.errors import UsageRefused
+from gatepost.cli.exits import Exit
+from gatepost.cli.reading import content_of, read_document
+from gatepost.cli.settings import Settings, connected
+from gatepost.cli.standing import drift, fleet, short
+from gatepost.cli.tables import table
+from gatepost.cli.values import duration_s, moment
+from gatepost.cli.waiting import Patience, Waited, shown, summary, wait
+from gatepost.client import Client, Record
+
+File = Annotated[Path, typer.Option("--file", "-f", help="The fleet document, YAML or JSON; - is stdin")]
+Message = Annotated[str, typer.Option("--message", "-m", help="What this change is for")]
+Acknowledge = Annotated[list[str] | None, typer.Option(help="The id of a finding; may be repeated")]
+Reason = Annotated[str | None, typer.Option(help="Why the findings are acknowledged")]
+Until = Annotated[str | None, typer.Option(help="When the acknowledgement ends: 2026-12-24T18:00:00Z")]
+Wait = Annotated[bool, typer.Option("--wait", help="Until every server runs it")]
+Timeout = Annotated[str, typer.Option(help="How long --wait may take: 90s, 10m")]
+AllowUnreachable = Annotated[int, typer.Option(min=0, help="How many servers may be not heard of")]
+
+
+def apply(
+    ctx: typer.Context,
+    *,
+    file: File,
+    message: Message = "",
+    acknowledge: Acknowledge = None,
+    reason: Reason = None,
+    until: Until = None,
+    wait_: Wait = False,
+    timeout: Timeout = "5m",
+    allow_unreachable: AllowUnreachable = 0,
+) -> Answer:
+    """Make a document the draft and publish it.
+
+    What is published is exactly the file: whoever changed the draft meanwhile is told so, and so are you (exit 12).
+    """
+    acknowledged = _acknowledgements(acknowledge or [], reason, until)
+    patience = Patience(duration_s(timeout), allow_unreachable)
+    document = content_of(read_document(file))
+    with connected(ctx) as client:
+        saved = client.draft.replace(document)
+        revision = client.revisions.publish(saved.etag, message=message, acknowledgements=acknowledged)
+        return _published(ctx, client, revision, saved.body.get("changes"), patience if wait_ else None)
+
+
+def publish(
+    ctx: typer.Context,
+    *,
+    message: Message = "",
+    acknowledge: Acknowledge = None,
+    reason: Reason = None,
+    until: Until = None,
+    wait_: Wait = False,
+    timeout: Timeout = "5m",
+    allow_unreachable: AllowUnreachable = 0,
+) -> Answer:
+    """Publish the draft as it is, after `range add` and the like."""
+    acknowledged = _acknowledgements(acknowledge or [], reason, until)
+    patience = Patience(duration_s(timeout), allow_unreachable)
+    with connected(ctx) as client:
+        etag = client.draft.etag()
+        revision = client.revisions.publish(etag, message=message, acknowledgements=acknowledged)
+        return _published(ctx, client, revision, None, patience if wait_ else None)
+
+
+def _acknowledgements(ids: list[str], reason: str | None, until: str | None) -> list[Record]:
+    if ids and not reason:
+        raise UsageRefused("--acknowledge needs --reason: who reads the audit trail wants to know why.")
+    if not ids and (reason or until):
+        raise UsageRefused("--reason and --until belong to --acknowledge ID.")
+    ends = {"until": moment(until)} if until else {}
+    return [{"id": each, "reason": reason, **ends} for each in ids]
+
+
+def rollback(
+    ctx: typer.Context,
+    revision: Annotated[int, typer.Argument(min=1, help="The number of the revision to go back to")],
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail")] = "",
+    wait_: Wait = False,
+    timeout: Timeout = "5m",
+    allow_unreachable: AllowUnreachable = 0,
+) -> Answer:
+    """Publish an older revision again, as a new one, and make it the draft."""
+    patience = Patience(duration_s(timeout), allow_unreachable)
+    with connected(ctx) as client:
+        published = client.revisions.rollback(revision, client.draft.etag(), reason=reason)
+        return _published(ctx, client, published, None, patience if wait_ else None)
+
+
+def _published(
+    ctx: typer.Context, client: Client, revision: Record, changes: Any, patience: Patience | None
+) -> Answer:
+    data: dict[str, Any] = {"revision": revision}
+    if changes is not None:
+        data["changes"] = changes
+    told = f"Revision {revision['number']} ({short(revision['digest'])}) is published."
+    if patience is None:
+        return Answer(data, note=told)
+    say(told)
+    waited = _wait(ctx, client, patience)
+    return _waited(waited, data)
+
+
+def _wait(ctx: typer.Context, client: Client, patience: Patience) -> Waited:
+    settings: Settings = ctx.obj
+    with shown(quiet=settings.as_json) as show:
+        return wait(client, patience, show)
+
+
+def _waited(waited: Waited, data: dict[str, Any]) -> Answer:
+    data["wait"] = waited.as_data()
+    words = {
+        Exit.DONE: "",
+        Exit.ROLLED_BACK: "Failed: ",
+        Exit.TIMED_OUT: "Timed out: ",
+        Exit.SERVERS_UNREACHABLE: "Servers are not heard of: ",
+    }
+    return Answer(data, note=words[waited.exit] + summary(waited.fleet) + ".", exit=waited.exit)
+
+
+def wait_command(
+    ctx: typer.Context, *, timeout: Timeout = "5m", allow_unreachable: AllowUnreachable = 0
+) -> Answer:
+    """Wait until every server runs what is published for it."""
+    patience = Patience(duration_s(timeout), allow_unreachable)
+    with connected(ctx) as client:
+        return _waited(_wait(ctx, client, patience), {})
+
+
+def verify(ctx: typer.Context, *, allow_unreachable: AllowUnreachable = 0) -> Answer:
+    """Compare what each server should run with what it runs and how its last attempt ended; exit 2 on drift."""
+    with connected(ctx) as client:
+        found = fleet(client.servers.list(state="active"))
+    rows = [_verified(server) for server in found.servers]
+    drifting = [row["server"] for row in rows if row["drift"]]
+    missing = [row["server"] for row in rows if not row["online"]]
+    code = Exit.CHANGES if drifting else Exit.DONE
+    if not drifting and len(missing) > allow_unreachable:
+        code = Exit.SERVERS_UNREACHABLE
+    note = f"{len(rows) - len(drifting)} of {len(rows)} servers run what is published."
+    if missing:
+        note += f" Not heard of: {', '.join(missing)}."
+    return Answer({"drift": drifting, "unreachable": missing, "servers": rows}, _sheet(rows), note, code)
+
+
+def _verified(server: Any) -> dict[str, Any]:
+    assignment, running = server["assignment"], server.get("running") or {}
+    attempt = server.get("last_attempt") or {}
+    return {
+        "server": server["name"],
+        "online": server["online"],
+        "desired": {key: assignment[key] for key in ("generation", "revision", "digest", "state")},
+        "running": {key: running.get(key) for key in ("generation", "revision", "digest", "settled")},
+        "last_attempt": {key: attempt.get(key) for key in ("generation", "outcome", "phase")},
+        "drift": drift(server),
+    }
+
+
+def _sheet(rows: list[dict[str, Any]]) -> Table:
+    columns = (
+        ("server", "server"),
+        ("online", "online"),
+        ("desired", lambda row: f"{row['desired']['generation']} {short(row['desired']['digest'])}"),
+        ("running", lambda row: f"{row['running']['generation'] or '-'} {short(row['running']['digest'])}"),
+        (
+            "last attempt",
+            lambda row: f"{row['last_attempt']['generation'] or '-'} {row['last_attempt']['outcome'] or ''}",
+        ),
+        ("drift", lambda row: "; ".join(row["drift"]) or "none"),
+    )
+    return table(rows, columns)
+
+
+COMMANDS = {"apply": apply, "publish": publish, "rollback": rollback, "wait": wait_command, "verify": verify}

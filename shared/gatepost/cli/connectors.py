@@ -1,0 +1,118 @@
+"""`gatepost connectors`, `permissions` and `anonymous-relay`: the article's listings, and its second step."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from gatepost.cli.answers import Answer
+from gatepost.cli.settings import connected
+from gatepost.cli.tables import pairs, table, words
+from gatepost.client.pieces import range_of
+
+group = typer.Typer(name="connectors", help="Receive connectors: list, show.")
+Connector = Annotated[str, typer.Argument(metavar="CONNECTOR", help="The connector's name")]
+NEXT = "In the draft; `gatepost publish` brings it to the servers."
+
+
+class Method(StrEnum):
+    """The article's two ways to let hosts relay; one or the other, never both."""
+
+    anonymous = "anonymous"
+    externally_secured = "externally_secured"
+
+
+def ranges_of(row: Any) -> list[str]:
+    """Remote IP ranges as people read them: with their note and end."""
+    return [_told(entry) for entry in row.get("remote_ip_ranges", ())]
+
+
+def _told(entry: Any) -> str:
+    extra = [] if isinstance(entry, str) else [entry.get("note"), _until(entry.get("expires_at"))]
+    told = ", ".join(part for part in extra if part)
+    return range_of(entry) + (f" ({told})" if told else "")
+
+
+def _until(text: str | None) -> str:
+    return f"until {text}" if text else ""
+
+
+COLUMNS = (
+    ("connector", "name"),
+    ("enabled", lambda row: row.get("enabled", True)),
+    ("servers", lambda row: row.get("servers", ["*"])),
+    ("bindings", "bindings"),
+    ("remote IP ranges", ranges_of),
+    ("groups", "permission_groups"),
+)
+
+
+@group.callback(invoke_without_command=True)
+def connectors(ctx: typer.Context) -> Answer | None:
+    """List Receive connectors of the draft; `show NAME` shows one."""
+    return _listed(ctx) if ctx.invoked_subcommand is None else None
+
+
+@group.command("list")
+def list_connectors(ctx: typer.Context) -> Answer:
+    """Receive connectors of the draft."""
+    return _listed(ctx)
+
+
+def _listed(ctx: typer.Context) -> Answer:
+    with connected(ctx) as client:
+        rows = list(client.connectors.list())
+    return Answer(rows, table(rows, COLUMNS), note="" if rows else "No connectors.")
+
+
+@group.command(epilog='Example: gatepost connectors show "Anonymous Relay"')
+def show(
+    ctx: typer.Context,
+    connector: Connector,
+    everything: Annotated[bool, typer.Option("--all", help="Every setting that was given")] = False,
+) -> Answer:
+    """Enabled, TransportRole, Bindings and RemoteIPRanges, as Get-ReceiveConnector lists them."""
+    with connected(ctx) as client:
+        found = client.connectors.get(connector).body
+    listing = {
+        "Enabled": found.get("enabled", True),
+        "TransportRole": found.get("transport_role", "FrontendTransport"),
+        "Bindings": "{" + words(found.get("bindings")) + "}",
+        "RemoteIPRanges": "{" + words(ranges_of(found)) + "}",
+    }
+    return Answer(found, pairs(found | {"remote_ip_ranges": ranges_of(found)} if everything else listing))
+
+
+def permissions(
+    ctx: typer.Context,
+    connector: Connector,
+    user: Annotated[
+        str | None, typer.Option(help=r"Only this security principal: 'NT AUTHORITY\ANONYMOUS LOGON'")
+    ] = None,
+) -> Answer:
+    """Who holds which extended right on a connector, and where that comes from, as Get-ADPermission lists it."""
+    with connected(ctx) as client:
+        rows = list(client.connectors.permissions(connector, user=user))
+    columns = (
+        ("User", "user"),
+        ("ExtendedRights", "right"),
+        ("Deny", lambda row: str(row["deny"])),
+        ("Inherited", lambda row: str(row["inherited"])),
+        ("Source", "source"),
+        ("Effect", "effect"),
+    )
+    return Answer(rows, table(rows, columns), note="" if rows else "No such permissions.")
+
+
+def anonymous_relay(
+    ctx: typer.Context,
+    connector: Connector,
+    method: Annotated[Method, typer.Option(help="anonymous grants the least")] = Method.anonymous,
+) -> Answer:
+    """Let the connector's hosts relay, by one of the article's two methods; in the draft."""
+    with connected(ctx) as client:
+        found = client.connectors.anonymous_relay(connector, method.value)
+    return Answer(found, note=f"{connector} is set up for anonymous relay ({method.value}). {NEXT}")
+
+
+COMMANDS = {"permissions": permissions, "anonymous-relay": anonymous_relay}

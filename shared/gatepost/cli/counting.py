@@ -1,0 +1,66 @@
+"""`gatepost counts` and `gatepost devices`: what passed the doors, and who came."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gatepost.cli.answers import Answer
+from gatepost.cli.settings import connected
+from gatepost.cli.tables import ago, table
+
+Server = Annotated[str | None, typer.Option(help="Only this server")]
+Connector = Annotated[str | None, typer.Option(help="Only this connector")]
+FIRST = ("accepted", "delivered", "bounced", "refused")
+DEVICES = (
+    ("address", "address"),
+    ("server", "server"),
+    ("connector", "connector"),
+    ("range", "range"),
+    ("accepted", "accepted"),
+    ("refused", "refused"),
+    ("last seen", lambda row: ago(row["last_seen"])),
+    ("helo", "helo"),
+    ("tls", "tls"),
+    ("tolerated", "tolerances"),
+)
+
+
+def counts(ctx: typer.Context, *, server: Server = None, connector: Connector = None) -> Answer:
+    """Messages accepted, delivered, bounced and refused, by server and connector, since each enrolment."""
+    with connected(ctx) as client:
+        found = client.counts(server=server, connector=connector)
+    return Answer(found, _shown(found))
+
+
+def _shown(found: dict[str, Any]) -> Table:
+    rows = [*_rows(found["servers"])]
+    if len(rows) > 1:
+        rows.append({"server": "all", "connector": "all", "events": found["totals"]})
+    seen = {event for row in rows for event in row["events"]}
+    events = [*(e for e in FIRST if e in seen or not seen), *sorted(seen - set(FIRST))]
+    columns = [(event, f"events.{event}") for event in events]
+    return table(rows, [("server", "server"), ("connector", "connector"), *columns])
+
+
+def _rows(servers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for one in servers:
+        for connector, events in sorted(one["connectors"].items()):
+            yield {"server": one["server"], "connector": connector or "(none)", "events": events}
+
+
+def devices(
+    ctx: typer.Context,
+    *,
+    server: Server = None,
+    connector: Connector = None,
+    address: Annotated[str | None, typer.Option(help="Only this client")] = None,
+) -> Answer:
+    """The client addresses that servers saw: what each was let do, and how it behaved."""
+    with connected(ctx) as client:
+        rows = list(client.devices(server=server, connector=connector, address=address))
+    return Answer(rows, table(rows, DEVICES), note="" if rows else "No devices seen.")
+
+
+COMMANDS = {"counts": counts, "devices": devices}

@@ -1,0 +1,61 @@
+"""`gatepost range`: who may use a connector, one address, network or range at a time."""
+
+from typing import Annotated
+
+import typer
+
+from gatepost.cli.answers import Answer
+from gatepost.cli.connectors import NEXT, Connector, ranges_of
+from gatepost.cli.settings import connected
+from gatepost.cli.tables import pairs
+from gatepost.cli.values import until
+from gatepost.client import Versioned
+from gatepost.policy.model.addresses import parse_range
+
+group = typer.Typer(name="range", help="Remote IP ranges of a connector: add, remove, replace.")
+Range = Annotated[
+    str, typer.Argument(metavar="RANGE", help="192.168.5.10, 10.20.0.0/24 or 10.30.0.5-10.30.0.20")
+]
+
+
+@group.command(
+    epilog='Example: gatepost range add "Anonymous Relay" 192.168.5.12 --note scanner --expires-in 7d'
+)
+def add(
+    ctx: typer.Context,
+    connector: Connector,
+    range_: Range,
+    *,
+    note: Annotated[str, typer.Option(help="What stands there")] = "",
+    expires_at: Annotated[str | None, typer.Option(help="2026-12-24T18:00:00Z")] = None,
+    expires_in: Annotated[str | None, typer.Option(help="12h, 7d")] = None,
+) -> Answer:
+    """Let an address, network or range use the connector; in the draft."""
+    end = until(expires_at, expires_in)
+    parse_range(range_)
+    with connected(ctx) as client:
+        return _changed(client.connectors.add_range(connector, range_, note=note, expires_at=end))
+
+
+@group.command()
+def remove(ctx: typer.Context, connector: Connector, range_: Range) -> Answer:
+    """Take a range off the connector; in the draft."""
+    parse_range(range_)
+    with connected(ctx) as client:
+        return _changed(client.connectors.remove_range(connector, range_))
+
+
+@group.command()
+def replace(
+    ctx: typer.Context, connector: Connector, ranges: Annotated[list[str], typer.Argument(metavar="RANGE…")]
+) -> Answer:
+    """Make these the connector's only ranges; in the draft."""
+    for text in ranges:
+        parse_range(text)
+    with connected(ctx) as client:
+        return _changed(client.connectors.replace_ranges(connector, ranges))
+
+
+def _changed(found: Versioned) -> Answer:
+    listing = {"RemoteIPRanges": "{" + ", ".join(ranges_of(found.body)) + "}"}
+    return Answer(found.body, pairs(listing), note=NEXT)

@@ -1,0 +1,31 @@
+"""/v1/denied-set: addresses that no server serves, whatever config it runs."""
+
+from collections.abc import Iterator
+
+from gatepost.client.connection import Connection, Record
+from gatepost.client.errors import ApiProblem
+from gatepost.policy.model.addresses import parse_range
+
+PATH = "/v1/denied-set"
+
+
+class DeniedSet:
+    """Blocks are past drafts and publishing: every server gets them at once."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def list(self) -> Iterator[Record]:
+        return self._connection.items(PATH)
+
+    def block(self, text: str, *, reason: str = "") -> Record:
+        """Serve this address, network or range nowhere."""
+        return self._connection.post(PATH, {"range": text, "reason": reason})
+
+    def unblock(self, text: str, *, reason: str = "") -> Record:
+        """Lift a block, however its range was written. Raises ApiProblem 404, BadValue."""
+        wanted = parse_range(text)[:3]
+        for entry in self.list():
+            if parse_range(str(entry["range"]))[:3] == wanted:
+                return self._connection.delete(f"{PATH}/{entry['id']}", reason=reason or None)
+        raise ApiProblem(404, "not-found", "There is no such object", f"{text!r} is not blocked.")
