@@ -1,0 +1,41 @@
+"""The denied set against a brute-force oracle."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gatepost.policy.dialogue.denied import Denial, DeniedSet
+from gatepost.policy.model.addresses import Address, parse_address
+
+_BASE = int(parse_address("10.0.0.0").value)
+
+
+def _denial(lo: int, size: int, effect: str) -> Denial:
+    first, last = Address(4, _BASE + lo), Address(4, _BASE + lo + size)
+    return Denial(f"{first}-{last}", "no_service" if effect == "no_service" else "no_relay", "block")
+
+
+_DENIALS = st.lists(
+    st.builds(_denial, st.integers(0, 20), st.integers(0, 10), st.sampled_from(["no_service", "no_relay"])),
+    max_size=6,
+)
+
+
+@given(_DENIALS)
+def test_every_address_is_denied_exactly_as_some_row_says(denials: list[Denial]) -> None:
+    found = DeniedSet(denials)
+    for offset in range(-1, 34):
+        address = Address(4, _BASE + offset)
+        effects = {
+            d.effect
+            for d in denials
+            if parse_address(d.range.split("-")[0]).value
+            <= address.value
+            <= parse_address(d.range.split("-")[1]).value
+        }
+        held = found.lookup(address)
+        expected = "no_service" if "no_service" in effects else next(iter(effects), None)
+        assert (held.effect if held else None) == expected
+
+
+def test_versions_are_apart() -> None:
+    assert DeniedSet([Denial("0.0.0.0/0", "no_service", "block")]).lookup(parse_address("::1")) is None
