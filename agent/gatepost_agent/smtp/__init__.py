@@ -1,0 +1,1 @@
+"""The SMTP shell: listeners, sessions, and what they count and log."""
