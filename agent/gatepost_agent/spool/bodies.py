@@ -31,13 +31,13 @@ class BodyFile:
         self._unsynced = 0
         self._file: AppendFile = disk.create(path)
         fault("body-created")
-        line = to_line(draft)
-        self.body_at = len(line)
-        self._file.append([line])
+        self._line = [to_line(draft)]  # goes with the first of the body
+        self.body_at = len(self._line[0])
 
     def append(self, blocks: Sequence[bytes]) -> None:
         """Add to the body. Synced on the way, so that the last sync of a large body is short."""
-        self._file.append(blocks)
+        self._file.append([*self._line, *blocks])
+        self._line = []
         self._fault("body-written")
         self._unsynced += sum(map(len, blocks))
         if self._unsynced >= _SYNC_EVERY:

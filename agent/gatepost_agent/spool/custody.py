@@ -3,7 +3,8 @@
 Belongs to the writer's thread; the loop only reads `trouble`, `problems` and the store's figures.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import apsw
@@ -24,7 +25,8 @@ class Custody:
     def __init__(self, place: Place, on_rebuilt: Callable[[list[Listed]], None]) -> None:
         self._place = place
         self._on_rebuilt = on_rebuilt
-        self._again: Callable[[], Opened] | None = None
+        self._reason: str | None = None  # why the store must be rewritten
+        self._distrusted: Store | None = None  # open to be read, never to be written
         self.store: Store | None = None
         self.trouble: str | None = None  # why nothing is accepted
         self.problems: tuple[str, ...] = ()
@@ -44,82 +46,84 @@ class Custody:
 
     def apply(self, change: Change) -> None:
         """Commit. Raises OSError, apsw.Error; damage and failed syncs have been dealt with by then."""
-        try:
+        with self._watched():
             self.ready().apply(change)
-        except DAMAGE as error:
-            self._repair(error)
-            raise
-        except apsw.IOError as error:
-            if _is_failed_sync(error):
-                self._distrust(error, forget=[int(row[0] or 0) for row in change.inserts])
-            raise
 
     def read(self, function: Callable[[Store], T]) -> T:
-        """Run `function` on the store. Raises SpoolError."""
+        """Run `function` on the store; it may also change it. Raises SpoolError."""
         try:
-            return function(self.ready())
+            with self._watched():
+                return function(self.ready())
         except DAMAGE as error:
-            self._repair(error)
-            raise SpoolError(f"the spool was damaged ({error}) and has been repaired: try again") from error
+            raise SpoolError(f"the spool was damaged ({error}) and is being repaired: try again") from error
         except (apsw.Error, OSError) as error:
-            raise SpoolError(f"the spool cannot be read: {error}") from error
+            raise SpoolError(f"the spool's disk has trouble: {error}") from error
 
-    def checkpoint(self) -> None:
+    def checkpoint(self, *, truncate: bool = False) -> None:
         """Never raises: what cannot be checkpointed stays in the WAL."""
         try:
-            if self.store is not None:
-                self.store.checkpoint()
-        except DAMAGE as error:
-            self._repair(error)
-        except apsw.IOError as error:
-            if _is_failed_sync(error):
-                self._distrust(error, forget=[])
+            with self._watched():
+                self.ready().checkpoint(truncate=truncate)
         except (apsw.Error, OSError) as error:
             self.problems = (*self.problems[-9:], f"a checkpoint failed, it will be tried again: {error}")
 
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except DAMAGE as error:
+            self._repair(error)
+            raise
+        except apsw.IOError as error:
+            if _is_failed_sync(error):
+                self._distrust(error)
+            raise
+
     def close(self) -> None:
-        """Close the store if there is one."""
+        """Close what is open."""
+        self._close_store()
+        self._close_distrusted()
+
+    def _close_distrusted(self) -> None:
+        if self._distrusted is not None:
+            self._distrusted.close()
+            self._distrusted = None
+
+    def _close_store(self) -> None:
         if self.store is not None:
             self.store.close()
             self.store = None
 
-    def _distrust(self, error: Exception, *, forget: list[int]) -> None:
+    def _distrust(self, error: Exception) -> None:
         """What the WAL holds beyond its last good sync is unknown, so nothing more is added to it.
 
         The kernel reports a failed write-back once and then forgets the pages: a repeated sync that succeeds
-        proves nothing. All that can be read goes to a new file. `forget` was refused to its clients.
+        proves nothing. What this connection still sees, the state before the failed transaction, goes to a new file.
         """
         self.trouble = f"a sync failed ({error}); the spool is being rewritten"
-        reason = f"a sync failed: {error}"
-
-        def again() -> Opened:
-            opened = rebuild(self._place, reason, is_damaged=False)
-            if forget:
-                opened.store.apply(Change(deletes=forget))
-            return opened
-
-        self._replace(again)
+        store, self.store = self.store, None
+        self._replace(f"a sync failed: {error}", store)
 
     def _repair(self, error: Exception) -> None:
         self.trouble = f"the database is damaged ({error}); what can be read is being saved"
-        reason = self.trouble
-        self._replace(lambda: rebuild(self._place, reason, is_damaged=True))
+        self._close_store()
+        self._replace(f"the database is damaged: {error}", None)
 
-    def _replace(self, again: Callable[[], Opened]) -> None:
-        self.close()
-        self._again = again
+    def _replace(self, reason: str, distrusted: Store | None) -> None:
+        self._reason, self._distrusted = reason, distrusted
         self.retry()
 
     def retry(self) -> None:
         """Try once more to get a sound store, if there is none."""
-        if self._again is None:
+        if self._reason is None:
             return
         try:
-            opened = self._again()
+            opened = rebuild(self._place, self._reason, self._distrusted)
         except (apsw.Error, OSError, SpoolError) as error:
             self.trouble = f"the spool cannot be rewritten, tried again every second: {error}"
             return
-        self._again = self.trouble = None
+        self._close_distrusted()
+        self._reason = self.trouble = None
         self._adopt(opened)
         self._on_rebuilt(opened.store.listed())
 

@@ -67,7 +67,7 @@ class Incoming:
             self._write_out()
 
     async def drain(self) -> None:
-        """Wait until at most 256 KiB of this message are in memory. Raises NotStored."""
+        """Wait until at most 256 KiB of this message are in memory. Raises NotStored: then abandon it."""
         while self._buffered > _AHEAD and self._job is not None:
             await asyncio.wait([self._job])
         self._raise_error()

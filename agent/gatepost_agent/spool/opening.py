@@ -9,7 +9,7 @@ import apsw
 from gatepost_agent.spool.bodies import Bodies
 from gatepost_agent.spool.disk import Disk
 from gatepost_agent.spool.faults import Fault
-from gatepost_agent.spool.salvage import adopt, copy_readable
+from gatepost_agent.spool.salvage import adopt, copy_damaged, copy_readable
 from gatepost_agent.spool.store import Store
 
 DATABASE = "spool.db"
@@ -17,6 +17,7 @@ _WAL = DATABASE + "-wal"
 _BUILDING = "building.db"
 _REBUILT = "rebuilt.db"  # complete: it only has to take the other's place
 _DAMAGED = "damaged-"
+_DAMAGED_KEPT = 3  # the last ones
 
 DAMAGE = (apsw.CorruptError, apsw.NotADBError)
 
@@ -45,11 +46,11 @@ def open_store(place: Place) -> Opened:
     _finish_interrupted(place)
     is_new = _create_if_missing(place)
     if is_new and place.bodies.ids():
-        return rebuild(place, f"{DATABASE} is missing", is_damaged=True)
+        return rebuild(place, f"{DATABASE} is missing")
     try:
         store = _store(place, DATABASE)
     except DAMAGE as error:
-        return rebuild(place, f"{DATABASE} is damaged: {error}", is_damaged=True)
+        return rebuild(place, f"{DATABASE} is damaged: {error}")
     return _checked(place, store)
 
 
@@ -66,7 +67,7 @@ def _checked(place: Place, store: Store) -> Opened:
         store.close()
         raise
     store.close()
-    return rebuild(place, f"{DATABASE} is damaged: {damage}", is_damaged=True)
+    return rebuild(place, f"{DATABASE} is damaged: {damage}")
 
 
 def _remove_orphans(place: Place, store: Store) -> None:
@@ -89,24 +90,29 @@ def _store(place: Place, name: str) -> Store:
     return Store(path, place.disk.vfs, synchronous=place.synchronous, fault=place.fault)
 
 
-def rebuild(place: Place, reason: str, *, is_damaged: bool) -> Opened:
+def rebuild(place: Place, reason: str, distrusted: Store | None = None) -> Opened:
     """Copy what can be read into a new file, set the old one aside, take whole bodies without a row back in.
 
-    Nothing is written to the old file. With `is_damaged` false (a sync failed) and everything read, the old one is
-    removed. Raises OSError, apsw.Error.
+    Nothing is written to the old file. `distrusted`: the store is sound and open, but its file no longer takes
+    syncs; it is read as that connection sees it, without the transaction that failed, and then removed. The caller
+    closes it. Raises OSError, apsw.Error.
     """
     _remove(place, _BUILDING)
     place.disk.create(place.folder / _BUILDING).close()
     with closing(_store(place, _BUILDING)) as new:
-        copied = copy_readable(str(place.folder / DATABASE), place.disk.vfs, new)
-        lost_rows = place.bodies.ids() - copied.ids if is_damaged or not copied.whole else set()
+        if distrusted is None:
+            copied = copy_damaged(str(place.folder / DATABASE), place.disk.vfs, new)
+        else:
+            copied = copy_readable(distrusted.connection, new)
+        is_sound = distrusted is not None and copied.whole
+        lost_rows = set() if is_sound else place.bodies.ids() - copied.ids
         adopted = adopt(place.bodies.whole(iter(sorted(lost_rows))), new)
         new.checkpoint(truncate=True)
     place.disk.unlink(place.folder / f"{_BUILDING}-wal")
     place.disk.rename(place.folder / _BUILDING, place.folder / _REBUILT)
     place.disk.sync_folder(place.folder)
     aside = _finish_interrupted(place)
-    if not is_damaged and copied.whole:
+    if is_sound:
         _remove_aside(place, aside)
         return _checked(place, _store(place, DATABASE))
     problem = (
@@ -124,6 +130,8 @@ def _finish_interrupted(place: Place) -> str:
         _remove(place, _BUILDING)
         return ""
     numbers = [int(name.removeprefix(_DAMAGED)) for name in names if name.startswith(_DAMAGED)]
+    for number in sorted(numbers)[: -(_DAMAGED_KEPT - 1)]:
+        _remove_aside(place, f"{_DAMAGED}{number}")
     aside = f"{_DAMAGED}{max(numbers, default=0) + 1}"
     place.disk.make_folder(place.folder / aside)
     for name in (_WAL, DATABASE):

@@ -13,6 +13,7 @@ from gatepost_agent.spool.messages import QueuedMessage
 from gatepost_agent.spool.store import History, Store
 
 _GAP_MAX = 500_000  # ids tried one by one between the last readable row from below and from above
+_TAIL_MAX = 10_000  # the same when nothing is readable from above
 _JUMP = 1_000_000  # how far ids go on when nobody knows the last one
 _ROWS_AT_ONCE = 200
 
@@ -26,15 +27,19 @@ class Salvaged(NamedTuple):
     whole: bool
 
 
-def copy_readable(path: str, vfs: str | None, target: Store) -> Salvaged:
-    """Copy every readable message, body and count of the database at `path` into `target`, changing nothing there."""
-    source = apsw.Connection(path, vfs=vfs)
-    with closing(source):
+def copy_damaged(path: str, vfs: str | None, target: Store) -> Salvaged:
+    """Copy what is readable of the database at `path`, changing nothing there."""
+    with closing(apsw.Connection(path, vfs=vfs)) as source:
         source.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
         source.pragma("locking_mode", "exclusive")  # no shared memory file
-        reader = _Reader(source)
-        ids = _copy_messages(reader, target)
-        history = reader.history()
+        return copy_readable(source, target)
+
+
+def copy_readable(source: apsw.Connection, target: Store) -> Salvaged:
+    """Copy every readable message, body and count that `source` sees into `target`."""
+    reader = _Reader(source)
+    ids = _copy_messages(reader, target)
+    history = reader.history()
     if history is None:
         history = target.history()._replace(last_id=max(ids, default=0) + _JUMP)
         reader.whole = False
@@ -112,17 +117,21 @@ class _Reader:
         if self._reached_end:
             return
         self.whole = False
+        if self._is_nothing:
+            return
         for row in self._until_damage(f"{query} WHERE id > {low} ORDER BY id DESC"):
             high = row[0]
             yield row
-        end = low + _GAP_MAX if high is None else min(high, low + _GAP_MAX)
+        end = low + _TAIL_MAX if high is None else min(high, low + _GAP_MAX)
         for queue_id in range(low + 1, end):
             yield from self._until_damage(f"{query} WHERE id = ?", (queue_id,))
 
     def _until_damage(self, query: str, values: tuple[int, ...] = ()) -> Iterator[tuple[Any, ...]]:
-        self._reached_end = False
+        self._reached_end = self._is_nothing = False
         try:
             yield from self._db.execute(query, values)
             self._reached_end = True
+        except (apsw.NotADBError, apsw.SQLError):  # no database, no such table
+            self._is_nothing = True
         except _UNREADABLE:
             return

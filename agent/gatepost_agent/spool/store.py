@@ -45,7 +45,7 @@ class Store:
         self, path: str, vfs: str | None = None, *, synchronous: str = "full", fault: Fault = no_fault
     ) -> None:
         """Open or create. Raises SpoolInUse, VersionRefused, apsw.Error."""
-        self._db = connect(path, vfs, synchronous=synchronous)
+        self.connection = self._db = connect(path, vfs, synchronous=synchronous)
         self._fault = fault
         self.wal_pages = 0
         self._db.set_wal_hook(self._note_wal)

@@ -223,7 +223,8 @@ class Writer:
 
     def _finish(self) -> None:
         self._tidy(idle=True)
-        self.custody.checkpoint()
+        if self.custody.store is not None:
+            self.custody.checkpoint(truncate=True)  # at rest, the one file is all there is
         for item in self._owed:
             item.error = NotStored("trouble", "the spool was closed before the disk recovered")
         self._report(self._owed)

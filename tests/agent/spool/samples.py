@@ -35,10 +35,13 @@ def body_of(number: int, size: int = 600) -> bytes:
 async def receive(spool: Spool, body: bytes, *recipients: str, block: int = 65_536) -> Stored:
     """One message, as the SMTP shell hands it over."""
     incoming = spool.begin(envelope(*recipients))
-    for start in range(0, len(body), block):
-        incoming.write(body[start : start + block])
-        await incoming.drain()
-    return await incoming.commit(f"<{incoming.id}@relay.contoso.com>")
+    try:
+        for start in range(0, len(body), block):
+            incoming.write(body[start : start + block])
+            await incoming.drain()
+        return await incoming.commit(f"<{incoming.id}@relay.contoso.com>")
+    finally:
+        await incoming.abandon()
 
 
 async def read(spool: Spool, message: QueuedMessage) -> bytes:
