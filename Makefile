@@ -27,7 +27,7 @@ $(STAMP): pyproject.toml $(PINS)
 	@touch $@
 
 demo: setup  ## the main job from end to end, on loopback, in a temporary folder
-	@$(BIN)/python deploy/demo/demo.py
+	@$(BIN)/python -m deploy.demo
 
 test: setup  ## every check
 	@$(MAKE) lint

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -133,8 +133,16 @@ class Program:
         return self._process.wait()
 
 
-def run(command: Sequence[object], environment: Mapping[str, str], timeout_s: float = 60) -> str:
-    """A command that ends by itself -> its stdout. Raises StackError with what it complained about."""
+class Done(NamedTuple):
+    """How a command that ends by itself ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def attempt(command: Sequence[object], environment: Mapping[str, str], timeout_s: float = 60) -> Done:
+    """Run a command to its end, whatever it is. Raises StackError when it does not end."""
     words = [str(part) for part in command]
     try:
         done = subprocess.run(
@@ -142,7 +150,13 @@ def run(command: Sequence[object], environment: Mapping[str, str], timeout_s: fl
         )
     except subprocess.TimeoutExpired as error:
         raise StackError(f"{Path(words[0]).name} {words[1]} took more than {timeout_s:g} s") from error
-    if done.returncode:
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def run(command: Sequence[object], environment: Mapping[str, str], timeout_s: float = 60) -> str:
+    """A command that has to succeed -> its stdout. Raises StackError with what it complained about."""
+    done = attempt(command, environment, timeout_s)
+    if done.code:
         complaint = (done.stderr or done.stdout).strip()
-        raise StackError(f"{Path(words[0]).name} {words[1]} ended with {done.returncode}: {complaint}")
+        raise StackError(f"{Path(str(command[0])).name} {command[1]} ended with {done.code}: {complaint}")
     return done.stdout

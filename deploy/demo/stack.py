@@ -69,7 +69,7 @@ class Stack:
         self.token = ""
         self.smart_host_port = 0
         self._client: Client | None = None
-        self._mail = folder / "smart-host.jsonl"
+        self.mail = folder / "smart-host.jsonl"
 
     def __enter__(self) -> Self:
         return self
@@ -167,16 +167,16 @@ class Stack:
     # --- the smart host --------------------------------------------------------------------------------------
 
     def start_smart_host(self) -> None:
-        command = [sys.executable, "-m", "deploy.demo.smart_host", self._mail]
+        command = [sys.executable, "-m", "deploy.demo.smart_host", self.mail]
         program = self._start("smart-host", command, clean_environment({"PYTHONPATH": str(ROOT)}))
         self.smart_host_port = int(program.wait_for(r"listening on (\d+)")[1])
 
     def received(self) -> list[Message]:
         """What the smart host got so far."""
-        if not self._mail.exists():
+        if not self.mail.exists():
             return []
         rows: list[dict[str, Any]] = [
-            json.loads(line) for line in self._mail.read_text(encoding="utf-8").splitlines(keepends=True)
+            json.loads(line) for line in self.mail.read_text(encoding="utf-8").splitlines(keepends=True)
             if line.endswith("\n")
         ]  # fmt: skip
         return [Message(row["from"], tuple(row["to"]), row["content"]) for row in rows]
