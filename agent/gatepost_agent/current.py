@@ -31,7 +31,7 @@ class Listening(Protocol):
     """The agent's listeners, as control sees them."""
 
     async def stage(self, bindings: Iterable[Binding]) -> Staged:
-        """Bind what is new among `bindings` (literal addresses); nothing that listens is touched. Raises ListenError."""
+        """Bind what is new among `bindings` (literal addresses); what listens is not touched. Raises ListenError."""
 
     def addresses(self) -> tuple[str, ...]:
         """What is listened on now, as `0.0.0.0:25`."""

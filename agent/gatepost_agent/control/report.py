@@ -1,0 +1,114 @@
+"""What a check-in says: the whole report each time, facts only when they are not known there yet."""
+
+import hashlib
+import socket
+import time
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+from uuid import uuid4
+
+from gatepost.wire import (
+    Attempt,
+    CheckinRequest,
+    CounterSet,
+    DeviceRow,
+    Facts,
+    Health,
+    Running,
+)
+from gatepost_agent import __version__
+
+
+class Figures(Protocol):
+    """What the relay counts."""
+
+    def counters(self) -> tuple[CounterSet, ...]:
+        """Every incarnation's totals, cumulative."""
+
+    def devices(self) -> tuple[DeviceRow, ...]:
+        """The clients seen lately."""
+
+    def queue(self) -> dict[str, float]:
+        """Figures of the queue by name."""
+
+    def renew(self) -> None:
+        """Begin a new incarnation: this host may be a copy of another in time."""
+
+
+class Standing(Protocol):
+    """How configs stand on this host."""
+
+    @property
+    def running(self) -> Running | None:
+        """What the listeners hold."""
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """How the last attempt ended."""
+
+
+class Sources(NamedTuple):
+    """Where a report comes from."""
+
+    standing: Standing
+    figures: Figures
+    health: Callable[[], Health]
+    listening: Callable[[], tuple[str, ...]]
+    denied_version: Callable[[], int]
+
+
+class Reporter:
+    """Makes reports, numbered within this process's life."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._started = time.monotonic()
+        self._seq = 0
+        self._known_facts = ""
+        self._known_counters: dict[str, CounterSet] = {}
+        self.incarnation = uuid4().hex
+
+    def report(self) -> CheckinRequest:
+        """The report of this moment."""
+        facts = self._facts()
+        digest = f"sha256:{hashlib.sha256(facts.model_dump_json().encode()).hexdigest()}"
+        self._seq += 1
+        return CheckinRequest(
+            seq=self._seq,
+            incarnation=self.incarnation,
+            uptime_s=time.monotonic() - self._started,
+            facts_digest=digest,
+            facts=None if digest == self._known_facts else facts,
+            running=self._sources.standing.running,
+            last_attempt=self._sources.standing.attempt,
+            health=self._sources.health(),
+            denied_version=self._sources.denied_version(),
+            queue=self._sources.figures.queue(),
+            counters=self._news(),
+            devices=self._sources.figures.devices()[:2000],
+        )
+
+    def acknowledged(self, report: CheckinRequest) -> None:
+        """The control plane has this report: what it knows need not be said again."""
+        self._known_facts = report.facts_digest
+        self._known_counters |= {counted.incarnation: counted for counted in report.counters}
+
+    def forget(self) -> None:
+        """The control plane knows nothing of us: tell everything again."""
+        self._known_facts = ""
+        self._known_counters = {}
+
+    def renew(self) -> None:
+        """Begin a new incarnation, as after a restart."""
+        self.incarnation, self._seq = uuid4().hex, 0
+        self._sources.figures.renew()
+        self.forget()
+
+    def _facts(self) -> Facts:
+        return Facts(
+            version=__version__, hostname=socket.gethostname(), listening=self._sources.listening()[:200]
+        )
+
+    def _news(self) -> tuple[CounterSet, ...]:
+        sets = self._sources.figures.counters()
+        return tuple(known for known in sets if self._known_counters.get(known.incarnation) != known)[:60]

@@ -1,0 +1,150 @@
+"""The queue commands: the same ones whether the agent runs (over the socket) or not (the spool opened here)."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gatepost_agent.errors import AgentError, UsageRefused
+from gatepost_agent.local.selection import Selection, selection
+from gatepost_agent.local.wire import Command, Row
+from gatepost_agent.spool.errors import SpoolError
+from gatepost_agent.spool.messages import QueuedMessage
+from gatepost_agent.spool.spool import Spool
+
+BLOCK_BYTES = 64 * 1024
+ACTS = ("hold", "release", "retry", "delete")
+
+
+def queue_commands(spool: Spool, clock: Callable[[], float] = time.time) -> dict[str, Command]:
+    """The commands by name, for the socket and for the command line."""
+    desk = _Desk(spool, clock)
+    acts = {"hold": spool.hold, "release": spool.release, "retry": spool.retry, "delete": spool.delete}
+    return {
+        "queue list": _told(desk.list),
+        "queue show": _told(desk.show),
+        **{f"queue {name}": _told(desk.acting(act)) for name, act in acts.items()},
+        "queue export": _told(desk.export),
+        "queue import": _told(desk.import_),
+        "queue check": _told(desk.check),
+        "queue start": _told(desk.start),
+    }
+
+
+def _told(command: Command) -> Command:
+    """The spool's errors as refusals."""
+
+    async def run(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        try:
+            async for row in command(arguments):
+                yield row
+        except SpoolError as error:
+            raise AgentError(str(error)) from error
+
+    return run
+
+
+class _Desk:
+    def __init__(self, spool: Spool, clock: Callable[[], float]) -> None:
+        self._spool = spool
+        self._clock = clock
+
+    async def list(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        chosen = selection(arguments)
+        async for message in self._chosen(chosen, kept=bool(arguments.get("kept"))):
+            yield _summary(message, self._clock())
+
+    async def show(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        chosen = selection(arguments)
+        if not chosen.ids:
+            raise UsageRefused("say which message: queue show ID")
+        for queue_id in sorted(chosen.ids):
+            yield _whole(await self._spool.get(queue_id), self._clock())
+
+    def acting(self, act: Callable[[Iterable[int]], Awaitable[int]]) -> Command:
+        async def run(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+            chosen = selection(arguments)
+            if chosen.is_everything and not arguments.get("all"):
+                raise UsageRefused("say which messages: ids, a filter, or --all")
+            ids = [m.id for kept in (False, True) async for m in self._chosen(chosen, kept=kept)]
+            if arguments.get("dry_run"):
+                yield {"would": len(ids), "ids": ids[:1000]}
+            else:
+                yield {"done": await act(ids)}
+
+        return run
+
+    async def export(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        """Blocks of the stream as base64."""
+        chosen = selection(arguments)
+        kept = bool(arguments.get("kept"))
+        ids = [message.id async for message in self._chosen(chosen, kept=kept)]
+        if arguments.get("dry_run"):
+            yield {"would": len(ids), "ids": ids[:1000]}
+            return
+        async for block in self._spool.export(ids):
+            yield {"block": base64.b64encode(block).decode()}
+        yield {"done": len(ids)}
+
+    async def import_(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        path = Path(str(arguments.get("path") or ""))
+        try:
+            done = await self._spool.import_(_blocks(path))
+        except OSError as error:
+            raise UsageRefused(f"{path} cannot be read: {error.strerror}") from error
+        yield {"done": done.added, "known": done.known, "refused": list(done.refused)}
+
+    async def check(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        del arguments
+        for problem in await self._spool.check():
+            yield {"problem": problem}
+
+    async def start(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+        del arguments
+        self._spool.start_delivery()
+        yield {"done": self._spool.status().queued}
+
+    async def _chosen(self, chosen: Selection, *, kept: bool) -> AsyncIterator[QueuedMessage]:
+        now = self._clock()
+        async for message in self._spool.messages(kept=kept):
+            if chosen.holds(message, now):
+                yield message
+
+
+async def _blocks(path: Path) -> AsyncIterator[bytes]:
+    with await asyncio.to_thread(path.open, "rb") as file:
+        while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+            yield block
+
+
+def _summary(message: QueuedMessage, now: float) -> Row:
+    last = next((r for r in message.recipients if r.last_reply), None)
+    return {
+        "id": message.id,
+        "standing": "held" if message.held else str(message.standing),
+        "age_s": round(now - message.received_at),
+        "size": message.size,
+        "client": message.envelope.client,
+        "from": message.envelope.mail_from,
+        "to": [r.address for r in message.recipients],
+        "attempts": message.attempts,
+        "next_attempt_in_s": max(0, round(message.next_attempt - now)),
+        "next_hop": last.next_hop if last else "",
+        "last_reply": last.last_reply if last else "",
+    }
+
+
+def _whole(message: QueuedMessage, now: float) -> Row:
+    return {
+        **_summary(message, now),
+        "message_id": message.message_id,
+        "connector": message.envelope.connector,
+        "principal": message.envelope.principal,
+        "helo": message.envelope.helo,
+        "kind": str(message.kind),
+        "expires_in_s": round(message.expires_at - now),
+        "origin": message.origin or "",
+        "recipients": [dict(r._asdict(), status=str(r.status)) for r in message.recipients],
+    }

@@ -1,0 +1,81 @@
+"""Which queued messages an operator means: by id, or by what is on the envelope. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from gatepost.policy.model.addresses import parse_address, parse_range
+from gatepost.policy.model.errors import BadValue
+from gatepost_agent.errors import UsageRefused
+from gatepost_agent.spool.messages import QueuedMessage
+
+_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
+_UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+class Selection(NamedTuple):
+    """All that is given must hold; nothing given selects everything. older_s: seconds since it was received."""
+
+    ids: frozenset[int] = frozenset()
+    client: str = ""
+    sender: str = ""
+    recipient: str = ""
+    next_hop: str = ""
+    older_s: float = 0.0
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing was given."""
+        return self == Selection()
+
+    def holds(self, message: QueuedMessage, now: float) -> bool:
+        """Whether a message is meant."""
+        return (
+            (not self.ids or message.id in self.ids)
+            and (not self.client or _is_client(message.envelope.client, self.client))
+            and (not self.sender or _matches(message.envelope.mail_from, self.sender))
+            and (not self.recipient or any(_matches(r.address, self.recipient) for r in message.recipients))
+            and (not self.next_hop or any(self.next_hop in r.next_hop for r in message.recipients))
+            and now - message.received_at >= self.older_s
+        )
+
+
+def selection(arguments: Mapping[str, Any]) -> Selection:
+    """A selection from a request's arguments. Raises UsageRefused."""
+    try:
+        client = str(arguments.get("client") or "")
+        if client:
+            parse_range(client)
+        return Selection(
+            ids=frozenset(int(given) for given in arguments.get("ids") or ()),
+            client=client,
+            sender=str(arguments.get("from") or ""),
+            recipient=str(arguments.get("to") or ""),
+            next_hop=str(arguments.get("next_hop") or ""),
+            older_s=age_s(str(arguments.get("older") or "0")),
+        )
+    except ValueError as error:
+        raise UsageRefused(str(error)) from error
+
+
+def age_s(text: str) -> float:
+    """`90`, `15m`, `2h` or `1d` in seconds. Raises UsageRefused."""
+    found = _AGE.fullmatch(text.strip().lower())
+    if found is None:
+        raise UsageRefused(f"{text!r} is not an age: write it as 90s, 15m, 2h or 1d")
+    return float(found[1]) * _UNIT_S[found[2]]
+
+
+def _is_client(client: str, text: str) -> bool:
+    try:
+        return parse_range(text).holds(parse_address(client))
+    except BadValue:
+        return False
+
+
+def _matches(address: str, text: str) -> bool:
+    """The whole address, or its domain as `@contoso.com`; `<>` is the null sender. Case does not matter."""
+    wanted, given = text.lower(), address.lower()
+    if wanted == "<>":
+        return not given
+    return given.endswith(wanted) if wanted.startswith("@") else given == wanted

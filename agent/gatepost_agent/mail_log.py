@@ -1,0 +1,98 @@
+"""The mail log: one JSON line for each thing that happened to a message. Bounded; `trace` reads it."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+FOLDER, FILE = "log", "mail.jsonl"
+MAX_FILE_BYTES = 32 * 1024 * 1024
+KEPT_FILES = 8
+
+
+class MailLog:
+    """Appends lines through a buffer; `flush` once a second. Log lines are lost on a full disk, mail is not."""
+
+    def __init__(
+        self, state_folder: Path, *, max_file_bytes: int = MAX_FILE_BYTES, kept_files: int = KEPT_FILES
+    ) -> None:
+        self._folder = state_folder / FOLDER
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._max = max_file_bytes
+        self._kept = kept_files
+        self._file = self._open()
+        self.lost = 0
+
+    def write(self, line: str) -> None:
+        """Add a line, without its line end."""
+        try:
+            self._file.write(line + "\n")
+        except OSError:
+            self.lost += 1
+
+    def flush(self) -> None:
+        """Hand everything to the system, and begin a new file when this one is full."""
+        try:
+            self._file.flush()
+            if self._file.tell() > self._max:
+                self._rotate()
+        except OSError:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._file.close()
+
+    def _open(self) -> TextIO:
+        handle = os.open(self._folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        return os.fdopen(handle, "a", buffering=256 * 1024, encoding="utf-8")
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for number in range(self._kept - 1, 0, -1):
+            older = _numbered(self._folder, number)
+            if older.exists():
+                older.replace(_numbered(self._folder, number + 1))
+        _numbered(self._folder, self._kept).unlink(missing_ok=True)
+        (self._folder / FILE).replace(_numbered(self._folder, 1))
+        self._file = self._open()
+
+
+def _numbered(folder: Path, number: int) -> Path:
+    return folder / f"{FILE}.{number}"
+
+
+def entries(state_folder: Path) -> Iterator[dict[str, Any]]:
+    """Everything in the log, oldest first; lines that were cut off are passed over."""
+    folder = state_folder / FOLDER
+    files = [_numbered(folder, number) for number in range(KEPT_FILES, 0, -1)]
+    for path in (*files, folder / FILE):
+        if not path.exists():
+            continue
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(entry, dict):
+                    yield entry
+
+
+def concerns(entry: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
+    """Whether an entry is about what is sought: each of `id`, `from`, `to`, `client` that is given."""
+    ids = {str(entry.get("queue_id", "")), str(entry.get("message_id", "")).strip("<>").lower()}
+    found = {
+        "id": ids,
+        "client": {str(entry.get("client", ""))},
+        "from": {str(entry.get("mail_from", "")).lower()},
+        "to": _recipients(entry),
+    }
+    return all(text.strip("<>").lower() in found[name] for name, text in wanted.items() if text)
+
+
+def _recipients(entry: Mapping[str, Any]) -> set[str]:
+    given = entry.get("rcpt_to", "")
+    return {str(item).lower() for item in given} if isinstance(given, list) else {str(given).lower()}
