@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
+from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import BLOCK, Bodies, BodyFile
 from gatepost_agent.spool.errors import NotStored, SpoolError
 from gatepost_agent.spool.messages import QueuedMessage, Stored
@@ -72,15 +73,21 @@ class Incoming:
             await asyncio.wait([self._job])
         self._raise_error()
 
-    async def commit(self, message_id: str) -> Stored:
+    async def commit(self, message_id: str, envelope: Envelope | None = None) -> Stored:
         """Store the message; returns when it is durable. Raises NotStored.
 
+        `envelope` replaces what was known at `begin`: only the end tells whether there are 8-bit octets.
         The commit is the spool's: a caller that is cancelled (its client is gone) changes nothing.
         """
         if self._is_over:
             raise SpoolError("this message was committed or abandoned before")
         self._is_over = True
-        message = self._draft._replace(message_id=message_id, size=self._size, crc32=self._crc32)
+        message = self._draft._replace(
+            message_id=message_id,
+            envelope=envelope or self._draft.envelope,
+            size=self._size,
+            crc32=self._crc32,
+        )
         if self._size > self._receiving.inline_max:
             outcome = asyncio.shield(self._receiving.own(self._commit_file(message)))
         else:
