@@ -1,5 +1,6 @@
 """The application, put together: plumbing, nouns, and what lives as long as the process."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -9,15 +10,38 @@ from fastapi_offline import FastAPIOffline
 
 from gatepost_api import __version__, health, problems
 from gatepost_api.audit.endpoints import router as audit
+from gatepost_api.checkins.agents import Agents
+from gatepost_api.checkins.endpoints import router as checkins
+from gatepost_api.checkins.enrolling import Enrolling
+from gatepost_api.checkins.intake import Intake
+from gatepost_api.checkins.parking import Parking
+from gatepost_api.checkins.service import Desk
+from gatepost_api.counts.endpoints import router as counts
 from gatepost_api.db import Database
+from gatepost_api.draft.endpoints import router as draft
+from gatepost_api.enrollment.endpoints import router as enrollment
+from gatepost_api.fleet import Fleet
 from gatepost_api.health import Metrics
 from gatepost_api.idempotency import CallsInProgress, Replayed, replay
 from gatepost_api.keys import load_or_create_signer
 from gatepost_api.middleware import BodySize, RateLimit, RequestId
+from gatepost_api.revisions.endpoints import router as revisions
+from gatepost_api.servers.endpoints import router as servers
 from gatepost_api.settings import Settings
 from gatepost_api.tokens.endpoints import router as tokens
+from gatepost_api.work import Workshop
 
-NOUNS: tuple[APIRouter, ...] = (health.router, tokens, audit)
+NOUNS: tuple[APIRouter, ...] = (
+    health.router,
+    draft,
+    revisions,
+    servers,
+    enrollment,
+    counts,
+    tokens,
+    audit,
+    checkins,
+)
 
 
 def operation_id(route: APIRoute) -> str:
@@ -26,17 +50,36 @@ def operation_id(route: APIRoute) -> str:
 
 
 def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Opens what the application needs and closes it again."""
+    """Opens what the application needs, runs its three loops, and closes everything again."""
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(settings.database_url)
-        app.state.database = database
-        app.state.signer = load_or_create_signer(settings.key_path)
+        state = app.state
+        state.signer = load_or_create_signer(settings.key_path)
+        state.database = Database(settings.database_url)
+        state.workshop = Workshop()
+        parking: Parking = state.parking
+        state.fleet = fleet = Fleet(state.database, parking)
+        state.agents = Agents(state.database, fleet)
+        state.enrolling = Enrolling(fleet, state.signer, state.workshop)
+        intake = Intake(state.database)
+        state.desk = Desk(settings, state.signer, fleet=fleet, parking=parking, intake=intake)
+        await fleet.catch_up()
+        loops = [
+            asyncio.create_task(parking.run(), name="parking"),
+            asyncio.create_task(intake.run(), name="intake"),
+            asyncio.create_task(fleet.follow(), name="fleet"),
+        ]
         try:
             yield
         finally:
-            await database.close()
+            parking.drain()
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await intake.finish()
+            state.workshop.close()
+            await state.database.close()
 
     return live
 
@@ -54,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.metrics = Metrics()
+    app.state.parking = Parking(settings.wakes_per_s, app.state.metrics.parked)
     app.state.calls_in_progress = CallsInProgress()
     problems.install(app)
     app.add_exception_handler(Replayed, replay)

@@ -53,9 +53,19 @@ class Caller(NamedTuple):
     reason: str
 
 
+def new_handle() -> str:
+    """80 random bits in letters and digits that are not mistaken for each other."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(16))
+
+
 def new_id(prefix: str) -> str:
-    """An opaque id such as `con_8k2m…`: 80 random bits, no meaning."""
-    return f"{prefix}_" + "".join(secrets.choice(ID_ALPHABET) for _ in range(16))
+    """An opaque id such as `con_8k2m…`, without meaning."""
+    return f"{prefix}_{new_handle()}"
+
+
+def new_secret() -> str:
+    """256 random bits as 43 characters of base64url."""
+    return secrets.token_urlsafe(32)
 
 
 def digest_of(text: str) -> str:
@@ -67,9 +77,9 @@ def _checksum(text: str) -> str:
 
 
 def issue(kind: str) -> IssuedToken:
-    """A new token of a kind: `api` for people and pipelines, `agt` for agents, `enr` for enrolment."""
-    handle = new_id("")[1:]
-    stem = f"gp_{kind}_{handle}_{secrets.token_urlsafe(32)}"
+    """A new token of a kind: `api` for people and pipelines, `agt` for agents."""
+    handle = new_handle()
+    stem = f"gp_{kind}_{handle}_{new_secret()}"
     text = f"{stem}_{_checksum(stem)}"
     return IssuedToken(id=f"{kind}_{handle}", text=text, digest=digest_of(text))
 

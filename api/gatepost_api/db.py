@@ -6,14 +6,16 @@ both share a pool.
 Application code never commits: the session dependency, or `Database.writing()`, does.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.orm.exc import StaleDataError
 
 from gatepost_api.errors import Unavailable
@@ -80,10 +82,15 @@ class Database:
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncSession]:
-        """A session that commits when the block ends well; Unavailable when the commit fails."""
+        """A session that commits when the block ends well; Unavailable when the commit fails.
+
+        What the block put into `session.info["after_commit"]` is awaited once the commit stands.
+        """
         async with self._writing() as session:
             yield session
             await commit(session)
+            for follow in session.info.pop("after_commit", ()):
+                await follow()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncSession]:
@@ -105,6 +112,18 @@ async def commit(session: AsyncSession) -> None:
         raise  # the caller's conflict, not our trouble: see `problems.py`
     except SQLAlchemyError as error:
         raise Unavailable("The change could not be stored; nothing of it was kept. Try again.") from error
+
+
+async def upsert(
+    session: AsyncSession, table: type[DeclarativeBase], rows: Sequence[dict[str, Any]], keys: Sequence[str]
+) -> None:
+    """Insert rows, or overwrite those that have the same keys; one statement on either database."""
+    if not rows:
+        return
+    dialect = session.get_bind().dialect.name
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    await session.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed), rows)
 
 
 def database(request: Request) -> Database:

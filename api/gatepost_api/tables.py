@@ -180,6 +180,7 @@ class Assignment(Base):
     state: Mapped[str] = mapped_column(String(20))
     reason: Mapped[str] = mapped_column(Text)
     changed_at: Mapped[datetime]
+    v: Mapped[int] = mapped_column(BigInteger, index=True)  # the fleet clock's value at the last change
 
 
 class ServerStatus(Base):
@@ -236,8 +237,21 @@ class CounterMark(Base):
     __table_args__ = {"info": {"keeps": "fixed"}}  # noqa: RUF012
     server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), primary_key=True)
     incarnation: Mapped[str] = mapped_column(String(64), primary_key=True)
-    totals: Mapped[dict[str, int]]
+    totals: Mapped[Json]  # connector -> event -> total
     updated_at: Mapped[datetime]
+
+
+class Device(Base):
+    """A client address as a server last reported it."""
+
+    __tablename__ = "device"
+    __table_args__ = {"info": {"keeps": "90 days"}}  # noqa: RUF012
+    server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), primary_key=True)
+    address: Mapped[str] = mapped_column(String(64), primary_key=True)
+    connector: Mapped[str] = mapped_column(String(255), primary_key=True)
+    seen: Mapped[Json]
+    first_seen: Mapped[datetime]
+    last_seen: Mapped[datetime] = mapped_column(index=True)
 
 
 class ApiToken(Base):
@@ -328,9 +342,13 @@ class SigningKey(Base):
 
 
 class FleetClock(Base):
-    """One row; a publish raises it first, so its order is commit order without gaps."""
+    """One row, raised first in every change that servers must hear of: its order is commit order, without gaps.
+
+    `denied_v` is its value at the last change of the denied set.
+    """
 
     __tablename__ = "fleet_clock"
     __table_args__ = {"info": {"keeps": "fixed"}}  # noqa: RUF012
     id: Mapped[int] = mapped_column(primary_key=True)
     v: Mapped[int] = mapped_column(BigInteger)
+    denied_v: Mapped[int] = mapped_column(BigInteger)

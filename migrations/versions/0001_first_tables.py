@@ -1,5 +1,7 @@
 """first tables"""
 
+from datetime import UTC, datetime
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -10,7 +12,6 @@ depends_on = None
 
 
 def upgrade() -> None:
-
     op.create_table(
         "acknowledgement",
         sa.Column("finding_id", sa.String(length=80), nullable=False),
@@ -126,6 +127,7 @@ def upgrade() -> None:
         "fleet_clock",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("v", sa.BigInteger(), nullable=False),
+        sa.Column("denied_v", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_fleet_clock")),
         info={"keeps": "fixed"},
     )
@@ -211,12 +213,16 @@ def upgrade() -> None:
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("v", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
             ["server_id"], ["server.id"], name=op.f("fk_assignment_server_id_server"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("server_id", name=op.f("pk_assignment")),
         info={"keeps": "fixed"},
     )
+    with op.batch_alter_table("assignment", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_assignment_v"), ["v"], unique=False)
+
     op.create_table(
         "attempt",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -252,6 +258,23 @@ def upgrade() -> None:
         info={"keeps": "fixed"},
     )
     op.create_table(
+        "device",
+        sa.Column("server_id", sa.String(length=40), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("connector", sa.String(length=255), nullable=False),
+        sa.Column("seen", sa.JSON(), nullable=False),
+        sa.Column("first_seen", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["server_id"], ["server.id"], name=op.f("fk_device_server_id_server"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("server_id", "address", "connector", name=op.f("pk_device")),
+        info={"keeps": "90 days"},
+    )
+    with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_device_last_seen"), ["last_seen"], unique=False)
+
+    op.create_table(
         "liveness",
         sa.Column("server_id", sa.String(length=40), nullable=False),
         sa.Column("last_seen", sa.DateTime(timezone=True), nullable=False),
@@ -280,16 +303,34 @@ def upgrade() -> None:
         info={"keeps": "fixed"},
     )
 
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    draft = sa.table(
+        "draft",
+        sa.column("id"),
+        sa.column("version"),
+        sa.column("rest", sa.JSON),
+        sa.column("updated_at", sa.DateTime(timezone=True)),
+    )
+    op.bulk_insert(draft, [{"id": 1, "version": 1, "rest": {}, "updated_at": now}])
+    clock = sa.table("fleet_clock", sa.column("id"), sa.column("v"), sa.column("denied_v"))
+    op.bulk_insert(clock, [{"id": 1, "v": 1, "denied_v": 0}])
+
 
 def downgrade() -> None:
-
     op.drop_table("server_status")
     op.drop_table("liveness")
+    with op.batch_alter_table("device", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_device_last_seen"))
+
+    op.drop_table("device")
     op.drop_table("counter_mark")
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_attempt_at"))
 
     op.drop_table("attempt")
+    with op.batch_alter_table("assignment", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_assignment_v"))
+
     op.drop_table("assignment")
     with op.batch_alter_table("agent_token", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_agent_token_server_id"))

@@ -1,0 +1,1 @@
+"""Message counts and the devices behind them."""

@@ -1,0 +1,89 @@
+"""Fleet documents between their text, their pieces in the database, and problems; plain values, safe to pickle."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gatepost.documents import DocumentError, dump_document, load_document, validate
+from gatepost.policy.model.bundle import canonical_bytes, digest
+from gatepost.policy.model.document import FleetDocument
+from gatepost.policy.model.errors import Fault
+from gatepost_api.errors import FieldError, Invalid
+
+# Kinds of pieces that are edited one by one: the document's key, and the field that names a piece.
+KINDS = {"accepted_domains": "domain", "connectors": "name", "send_connectors": "name"}
+REST = ("tests", "assertions")
+
+
+class Parsed(NamedTuple):
+    """A document that was read: its content as plain JSON values, or everything that is wrong with it."""
+
+    content: dict[str, Any]
+    faults: tuple[Fault, ...] = ()
+
+
+def content_of(document: FleetDocument) -> dict[str, Any]:
+    """The document as JSON values, fields at their default left out."""
+    content: dict[str, Any] = document.model_dump(mode="json", exclude_defaults=True)
+    return content
+
+
+def parse(text: str) -> Parsed:
+    """A YAML or JSON text; runs in the workshop."""
+    try:
+        return Parsed(content_of(load_document(text)))
+    except DocumentError as error:
+        return Parsed({}, error.faults)
+
+
+def check(content: dict[str, Any]) -> Parsed:
+    """Content put together from pieces; runs in the workshop."""
+    try:
+        return Parsed(content_of(validate(content)))
+    except DocumentError as error:
+        return Parsed({}, error.faults)
+
+
+def canonical_text(content: dict[str, Any]) -> str:
+    """The text whose SHA-256 is a revision's digest. Raises Invalid when the content is no document."""
+    return canonical_bytes(document_of(content)).decode()
+
+
+def digest_of(text: str) -> str:
+    return digest(text.encode())
+
+
+def document_of(content: dict[str, Any]) -> FleetDocument:
+    """The model of content. Raises Invalid."""
+    try:
+        return validate(content)
+    except DocumentError as error:
+        raise invalid(error.faults) from error
+
+
+def as_yaml(content: dict[str, Any]) -> str:
+    return dump_document(document_of(content))
+
+
+def as_json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def field_errors(faults: Sequence[Fault]) -> list[FieldError]:
+    return [
+        FieldError(
+            pointer=fault.pointer,
+            type=fault.type,
+            detail=fault.detail,
+            value=fault.value,
+            remedy=fault.remedy,
+        )
+        for fault in faults
+    ]
+
+
+def invalid(faults: Sequence[Fault]) -> Invalid:
+    """The problem that names every fault."""
+    return Invalid(
+        "The document holds values that are refused; nothing was stored.", errors=field_errors(faults)
+    )

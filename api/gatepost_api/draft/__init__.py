@@ -1,0 +1,1 @@
+"""The fleet document as it is being edited."""

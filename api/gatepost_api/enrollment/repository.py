@@ -1,0 +1,15 @@
+"""Enrollment token rows."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatepost_api.tables import EnrollmentToken
+
+
+async def page_of_tokens(session: AsyncSession, after: str | None, limit: int) -> Sequence[EnrollmentToken]:
+    query = select(EnrollmentToken).order_by(EnrollmentToken.id).limit(limit)
+    if after is not None:
+        query = query.where(EnrollmentToken.id > after)
+    return (await session.scalars(query)).all()

@@ -1,0 +1,152 @@
+"""What every server shall run, in memory: check-ins are answered from here, without a database session.
+
+The database's clock (`fleet_clock`) orders the changes. `catch_up` reads what changed since the value known here;
+it runs after each change of this process and every few seconds for those of others. It never goes back.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from gatepost.wire import DeniedRange
+from gatepost_api.checkins.parking import Parking
+from gatepost_api.db import Database
+from gatepost_api.tables import Assignment, BundleRow, Denied, FleetClock, Revision, Server
+
+POLL_S = 3.0
+CACHED_BUNDLE_BYTES = 64 * 1024 * 1024
+log = structlog.get_logger("gatepost_api")
+
+
+class Desired(NamedTuple):
+    """What one server shall run; `digest` is None when nothing was published for it yet."""
+
+    server_id: str
+    name: str
+    server_state: str
+    generation: int
+    digest: str | None
+    revision: int | None
+    state: str
+    reason: str
+    fqdn: str
+    addresses: Mapping[str, str]
+    published_at: float
+
+
+async def tick(session: AsyncSession, fleet: "Fleet", *, denied: bool = False) -> int:
+    """Raise the fleet clock, whose row stays locked to the commit, and hear of the change after it."""
+    raised: dict[str, Any] = {"v": FleetClock.v + 1}
+    if denied:
+        raised["denied_v"] = FleetClock.v + 1
+    query = update(FleetClock).values(**raised).returning(FleetClock.v)
+    value = (await session.execute(query)).scalar_one()
+    session.info.setdefault("after_commit", []).append(fleet.catch_up)
+    return value
+
+
+class Fleet:
+    """The desired state as far as this process knows it, and the denied set."""
+
+    def __init__(self, database: Database, parking: Parking) -> None:
+        self.desired: dict[str, Desired] = {}
+        self.denied: tuple[DeniedRange, ...] = ()
+        self.denied_v = 0
+        self.v = 0
+        self._database = database
+        self._parking = parking
+        self._bundles: dict[str, bytes] = {}
+        self._catching_up = asyncio.Lock()
+        self._news = asyncio.Event()
+
+    async def catch_up(self) -> None:
+        """Read what changed since the known value of the clock, and wake whom it concerns."""
+        async with self._catching_up, self._database.reading() as session:
+            clock = (await session.execute(select(FleetClock.v, FleetClock.denied_v))).one()
+            if clock.v <= self.v:
+                return
+            changed = await _assignments_since(session, self.v)
+            denied = await _denied(session) if clock.denied_v > self.denied_v else None
+        self.desired.update((row.server_id, row) for row in changed)
+        self.v = clock.v
+        if denied is None:
+            self._parking.wake(row.server_id for row in changed)
+        else:
+            self.denied, self.denied_v = denied, clock.denied_v
+            self._parking.wake(self._parking.parked())
+        self.announce()
+
+    async def bundle(self, digest: str) -> bytes | None:
+        """The envelope of a bundle as JSON; kept in memory within a bound, since many agents ask for one."""
+        if digest in self._bundles:
+            return self._bundles[digest]
+        async with self._database.reading() as session:
+            row = await session.get(BundleRow, digest)
+        if row is None:
+            return None
+        held = sum(len(kept) for kept in self._bundles.values())
+        if held + len(row.envelope) > CACHED_BUNDLE_BYTES:
+            self._bundles.clear()
+        self._bundles[digest] = row.envelope
+        return row.envelope
+
+    def announce(self) -> None:
+        """Tell everybody who waits for news of the fleet that there are some."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def news(self, seconds: float) -> bool:
+        """Wait for the next announcement; False when the time is over first."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def follow(self) -> None:
+        """Look at the clock every few seconds until cancelled: other processes change the fleet too."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                await self.catch_up()
+            except Exception:
+                log.exception("fleet clock not read")
+
+
+async def _assignments_since(session: AsyncSession, v: int) -> list[Desired]:
+    query = (
+        select(Assignment, Server, Revision)
+        .join(Server, Server.id == Assignment.server_id)
+        .outerjoin(Revision, Revision.number == Assignment.revision)
+        .where(Assignment.v > v)
+    )
+    return [
+        Desired(
+            server_id=server.id,
+            name=server.name,
+            server_state=server.state,
+            generation=assignment.generation,
+            digest=assignment.digest,
+            revision=assignment.revision,
+            state=assignment.state,
+            reason=assignment.reason,
+            fqdn=server.published_fqdn,
+            addresses=server.published_addresses,
+            published_at=_moment(published),
+        )
+        for assignment, server, published in (await session.execute(query)).all()
+    ]
+
+
+def _moment(revision: Revision | None) -> float:
+    return 0.0 if revision is None else revision.created_at.timestamp()
+
+
+async def _denied(session: AsyncSession) -> tuple[DeniedRange, ...]:
+    rows = (await session.scalars(select(Denied).order_by(Denied.id))).all()
+    return tuple(DeniedRange(range=row.address_range, source="block", reason=row.reason) for row in rows)

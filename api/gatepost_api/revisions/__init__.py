@@ -1,0 +1,1 @@
+"""Publishing: immutable revisions, and going back to one."""

@@ -1,0 +1,1 @@
+"""Mail hosts: what they are, what they shall run, what they say."""
