@@ -101,6 +101,7 @@ class Sink:
     """smtp-sink, counting what it took."""
 
     def __init__(self, port: int, log: Path) -> None:
+        self.port = port
         self._log = log
         self._output = log.open("wb")
         command = [str(SINK), "-c", "-u", "postfix", f"127.0.0.1:{port}", "1000"]
