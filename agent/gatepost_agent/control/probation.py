@@ -20,8 +20,13 @@ LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 class SelfTest:
     """Connects from the host's own address; `current.probes` tells the listeners not to count it."""
 
-    def __init__(self, current: Current) -> None:
+    def __init__(
+        self, current: Current, *, greeting_s: float = GREETING_S, try_again_s: float = TRY_AGAIN_S
+    ) -> None:
+        """`greeting_s`: how long a greeting may take; `try_again_s`: between the tries at one listener."""
         self._current = current
+        self._greeting_s = greeting_s
+        self._try_again_s = try_again_s
 
     async def prove(self, bindings: Iterable[Binding], probation_s: float) -> str:
         """Test at the beginning and at the end of the probation; returns what is wrong, or nothing."""
@@ -44,7 +49,7 @@ class SelfTest:
         problem = ""
         for attempt in range(TRIES):
             if attempt:
-                await asyncio.sleep(TRY_AGAIN_S)
+                await asyncio.sleep(self._try_again_s)
             problem = await self._greeted(binding)
             if not problem:
                 break
@@ -61,10 +66,10 @@ class SelfTest:
             try:
                 connection.bind((host, 0))
                 with self._uncounted(connection):
-                    async with asyncio.timeout(GREETING_S):
+                    async with asyncio.timeout(self._greeting_s):
                         return await _conversation(connection, host, binding.port)
             except TimeoutError:
-                return f"no greeting within {GREETING_S:.0f} s"
+                return f"no greeting within {self._greeting_s:g} s"
             except OSError as error:
                 return str(error)
 
