@@ -68,7 +68,9 @@ class World:
         self.viewer = clients[Role.viewer]
 
     def anonymous(self, **options: Any) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://gatepost", **options)
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app), base_url="http://gatepost", **options
+        )
 
     async def put_draft(self, text: str = DOCUMENT) -> httpx.Response:
         tag = (await self.operator.get("/v1/draft")).headers["etag"]
@@ -175,7 +177,11 @@ class FakeAgent:
 async def control_plane(url: str, folder: Path, **options: Any) -> AsyncIterator[World]:
     """A running application on a migrated database, with one token of each role."""
     settings = Settings(
-        database_url=url, signing_key_file=folder / "fleet.key", rate_per_s=10_000, rate_burst=10_000, **options
+        database_url=url,
+        signing_key_file=folder / "fleet.key",
+        rate_per_s=10_000,
+        rate_burst=10_000,
+        **options,
     )
     app = create_app(settings)
     database = Database(url)

@@ -88,7 +88,7 @@ class Intake:
         try:
             async with self._database.writing() as session:
                 await write(session, [entry for entry, _ in batch])
-        except (SQLAlchemyError, ApiError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever one report does, the others are written
             await self._write_apart(batch, error)
             return
         for _, done in batch:
@@ -104,7 +104,7 @@ class Intake:
                 await self._write([item])
             return
         entry, done = batch[0]
-        log.warning("report not stored", server_id=entry.server_id, kind=type(error).__name__)
+        log.error("report not stored", server_id=entry.server_id, exc_info=error)
         if done is not None and not done.done():
             done.set_exception(Unavailable("The report could not be stored.", headers={"Retry-After": "5"}))
 

@@ -88,19 +88,9 @@ async def _attempts(session: AsyncSession, reports: Sequence[tuple[Entry, Checki
             "errors": [error.model_dump(mode="json") for error in attempt.errors],
             "at": entry.at,
         }
-    known = (
-        set(
-            (
-                await session.execute(
-                    select(Attempt.server_id, Attempt.generation, Attempt.outcome).where(
-                        tuple_(Attempt.server_id, Attempt.generation, Attempt.outcome).in_(list(rows))
-                    )
-                )
-            ).tuples()
-        )
-        if rows
-        else set()
-    )
+    columns = (Attempt.server_id, Attempt.generation, Attempt.outcome)
+    query = select(*columns).where(tuple_(*columns).in_(list(rows)))
+    known = {tuple(row) for row in (await session.execute(query)).all()} if rows else set()
     for key, row in rows.items():
         if key not in known:
             session.add(Attempt(**row))

@@ -43,6 +43,8 @@ async def test_a_parked_check_in_is_answered_as_soon_as_there_is_an_offer(world:
     agent = await world.enroll("mx1")
     parked = asyncio.create_task(agent.checkin(wait_s=20))
     await eventually(lambda: world.app.state.parking.is_parked(agent.server_id))
-    await world.publish("connectors: [{name: Relay, bindings: ['127.0.0.1:25'], remote_ip_ranges: [10.0.0.1]}]")
+    await world.publish(
+        "connectors: [{name: Relay, bindings: ['127.0.0.1:25'], remote_ip_ranges: [10.0.0.1]}]"
+    )
     reply = await asyncio.wait_for(parked, 5)
     assert reply.offer is not None
