@@ -7,7 +7,7 @@ import typer
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import moment, table
+from gatepost.cli.tables import listing, moment
 from gatepost.cli.values import moment as parsed_moment
 
 COLUMNS = (
@@ -49,7 +49,7 @@ def audit(
             lines = client.audit_lines(**filters)
             return Answer([json.loads(line) for line in lines.splitlines()], lines)
         rows = list(client.audit_events(most=limit, **filters))
-    return Answer(rows, table(rows, COLUMNS), note="" if rows else "No such changes.")
+    return listing(rows, COLUMNS, "No such changes.")
 
 
 COMMANDS = {"audit": audit}

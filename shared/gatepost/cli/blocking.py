@@ -6,7 +6,7 @@ import typer
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import moment, table
+from gatepost.cli.tables import listing, moment
 from gatepost.policy.model.addresses import parse_range
 
 Address = Annotated[str, typer.Argument(metavar="ADDR|CIDR", help="192.168.5.66 or 10.9.0.0/16")]
@@ -47,7 +47,7 @@ def blocked(ctx: typer.Context) -> Answer:
     """What is blocked, since when, by whom and why."""
     with connected(ctx) as client:
         rows = list(client.denied_set.list())
-    return Answer(rows, table(rows, COLUMNS), note="" if rows else "Nothing is blocked.")
+    return listing(rows, COLUMNS, "Nothing is blocked.")
 
 
 COMMANDS = {"block": block, "unblock": unblock, "blocked": blocked}

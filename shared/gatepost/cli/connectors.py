@@ -7,7 +7,7 @@ import typer
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import pairs, table, words
+from gatepost.cli.tables import listing, pairs, words
 from gatepost.client.pieces import range_of
 
 group = typer.Typer(name="connectors", help="Receive connectors: list, show.")
@@ -62,7 +62,7 @@ def list_connectors(ctx: typer.Context) -> Answer:
 def _listed(ctx: typer.Context) -> Answer:
     with connected(ctx) as client:
         rows = list(client.connectors.list())
-    return Answer(rows, table(rows, COLUMNS), note="" if rows else "No connectors.")
+    return listing(rows, COLUMNS, "No connectors.")
 
 
 @group.command(epilog='Example: gatepost connectors show "Anonymous Relay"')
@@ -101,7 +101,7 @@ def permissions(
         ("Source", "source"),
         ("Effect", "effect"),
     )
-    return Answer(rows, table(rows, columns), note="" if rows else "No such permissions.")
+    return listing(rows, columns, "No such permissions.")
 
 
 def anonymous_relay(

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import ago, table
+from gatepost.cli.tables import ago, listing, table
 
 Server = Annotated[str | None, typer.Option(help="Only this server")]
 Connector = Annotated[str | None, typer.Option(help="Only this connector")]
@@ -60,7 +60,7 @@ def devices(
     """The client addresses that servers saw: what each was let do, and how it behaved."""
     with connected(ctx) as client:
         rows = list(client.devices(server=server, connector=connector, address=address))
-    return Answer(rows, table(rows, DEVICES), note="" if rows else "No devices seen.")
+    return listing(rows, DEVICES, "No devices seen.")
 
 
 COMMANDS = {"counts": counts, "devices": devices}

@@ -6,7 +6,7 @@ import typer
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import ago, table
+from gatepost.cli.tables import ago, listing
 from gatepost.cli.values import duration_s, named
 
 group = typer.Typer(name="enrollment-token", help="Tokens that let a mail host in.")
@@ -50,7 +50,7 @@ def list_tokens(ctx: typer.Context) -> Answer:
     """Enrollment tokens of the last 30 days, without their secrets."""
     with connected(ctx) as client:
         rows = list(client.enrollment_tokens.list())
-    return Answer(rows, table(rows, COLUMNS), note="" if rows else "No enrollment tokens.")
+    return listing(rows, COLUMNS, "No enrollment tokens.")
 
 
 @group.command()

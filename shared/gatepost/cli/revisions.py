@@ -7,7 +7,7 @@ import typer
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
 from gatepost.cli.standing import short
-from gatepost.cli.tables import moment, pairs, table
+from gatepost.cli.tables import listing, moment, pairs
 
 group = typer.Typer(name="revisions", help="What was published: list, show.")
 COLUMNS = (
@@ -37,7 +37,7 @@ def list_revisions(ctx: typer.Context, limit: Limit = 20) -> Answer:
 def _listed(ctx: typer.Context, limit: int) -> Answer:
     with connected(ctx) as client:
         rows = list(client.revisions.list(limit))
-    return Answer(rows, table(rows, COLUMNS), note="" if rows else "Nothing was published yet.")
+    return listing(rows, COLUMNS, "Nothing was published yet.")
 
 
 @group.command()

@@ -3,11 +3,12 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
+from rich.console import Group, RenderableType
+from rich.table import Table
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import ago, moment, pairs, table
+from gatepost.cli.tables import ago, listing, moment, pairs, table
 from gatepost.cli.values import named
 from gatepost.client.servers import Verb
 
@@ -53,7 +54,7 @@ def list_servers(ctx: typer.Context, state: str | None = None, config: str | Non
 def _listed(ctx: typer.Context, state: str | None, config: str | None) -> Answer:
     with connected(ctx) as client:
         rows = list(client.servers.list(state=state, assignment_state=config))
-    return Answer(rows, table(rows, COLUMNS), note="" if rows else "No servers.")
+    return listing(rows, COLUMNS, "No servers.")
 
 
 @group.command()
@@ -62,12 +63,15 @@ def show(ctx: typer.Context, server: Name) -> Answer:
     with connected(ctx) as client:
         found = client.servers.get(server).body
         attempts = client.servers.attempts(str(found["id"]))
-    return Answer(
-        found | {"attempts": attempts}, Group(_sheet(found), _conditions(found), _attempts(attempts))
-    )
+    parts: list[RenderableType] = [_sheet(found)]
+    if found["health"].get("conditions"):
+        parts += ["", _conditions(found)]
+    if attempts:
+        parts += ["", _attempts(attempts)]
+    return Answer(found | {"attempts": attempts}, Group(*parts))
 
 
-def _sheet(found: dict[str, Any]) -> Any:
+def _sheet(found: dict[str, Any]) -> Table:
     assignment = found["assignment"]
     return pairs(
         {
@@ -91,12 +95,12 @@ def _sheet(found: dict[str, Any]) -> Any:
     )
 
 
-def _conditions(found: dict[str, Any]) -> Any:
+def _conditions(found: dict[str, Any]) -> Table:
     columns = [(name, name) for name in ("type", "status", "reason", "message")]
     return table(found["health"].get("conditions", ()), columns, title="Conditions")
 
 
-def _attempts(attempts: list[dict[str, Any]]) -> Any:
+def _attempts(attempts: list[dict[str, Any]]) -> Table:
     columns = (
         ("generation", "generation"),
         ("outcome", "outcome"),

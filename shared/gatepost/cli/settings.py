@@ -58,7 +58,7 @@ def wants_json(words: Sequence[str]) -> bool:
     for word, following in zip(words, [*words[1:], ""], strict=True):
         if word in ("--output", "-o"):
             asked = following == Output.json
-        elif word.startswith(("--output=", "-o=")):
+        elif word.startswith("--output="):
             asked = word.endswith("=json")
     return asked
 

@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from gatepost.cli.answers import Answer
 from gatepost.printable import printable
 
 _COLOURS = {
@@ -35,12 +36,19 @@ Column = tuple[str, str | Callable[[Mapping[str, Any]], object]]
 
 def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, title: str = "") -> Table:
     """Rows of JSON objects; a column is its heading and a key (`assignment.state`) or a function of the row."""
-    found = Table(box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False)
+    found = Table(
+        box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False, show_edge=False
+    )
     for heading, _ in columns:
         found.add_column(heading, overflow="fold")
     for row in rows:
         found.add_row(*(cell(_picked(row, pick)) for _, pick in columns))
     return found
+
+
+def listing(rows: list[dict[str, Any]], columns: Sequence[Column], nothing: str) -> Answer:
+    """Rows as an answer; without any, people read why there is no table."""
+    return Answer(rows, table(rows, columns)) if rows else Answer(rows, note=nothing)
 
 
 def pairs(record: Mapping[str, object]) -> Table:
@@ -70,7 +78,9 @@ def cell(value: object) -> Text:
 
 def words(value: object) -> str:
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
+            return "-"
+        case Mapping() if not value:
             return "-"
         case True:
             return "yes"

@@ -7,7 +7,7 @@ import typer
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import ago, moment, table
+from gatepost.cli.tables import ago, listing, moment
 from gatepost.cli.values import duration_s
 
 group = typer.Typer(name="tokens", help="API tokens of people and pipelines.")
@@ -51,7 +51,7 @@ def list_tokens(ctx: typer.Context) -> Answer:
     """Every token, revoked ones too, without its secret."""
     with connected(ctx) as client:
         rows = list(client.api_tokens.list())
-    return Answer(rows, table(rows, COLUMNS))
+    return listing(rows, COLUMNS, "No tokens.")
 
 
 @group.command()
