@@ -9,7 +9,7 @@ being closed.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gatepost.policy.analysis.ranges import EMPTY, RangeSet, Span, difference, from_spans, ranges, union
+from gatepost.policy.analysis.ranges import EMPTY, RangeSet, difference, from_spans, ranges, union
 from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy, live_ranges
 from gatepost.policy.dialogue.decision import Usage
 from gatepost.policy.dialogue.denied import NOBODY_DENIED, DeniedSet
@@ -87,7 +87,7 @@ def _takes(policy: Policy, connector: CompiledConnector, domain: str) -> bool:
 def _won_by(doors: set[str], endpoint: Endpoint, table: Table) -> RangeSet:
     """The stretches that these connectors win; a listener of one IP version takes clients of that version only."""
     version = endpoint.address.version
-    spans = (Span(lo, hi) for lo, hi, match in table.stretches(version) if match and match.connector in doors)
+    spans = ((lo, hi) for lo, hi, winner in table.stretches(version) if winner in doors)
     return from_spans(spans, ()) if version == 4 else from_spans((), spans)
 
 

@@ -3,13 +3,13 @@
 `compile_policy` is the only way from a bundle to a session, for the agent, explain, plan and the tests alike.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import NamedTuple
 
 from gatepost.policy.dialogue.domains import AcceptedDomains, DomainSet
 from gatepost.policy.dialogue.routing import Routes
-from gatepost.policy.dialogue.selection import Conflict, Entry, Match, Table, conflicts
+from gatepost.policy.dialogue.selection import Conflict, Listing, Match, Table, conflicts
 from gatepost.policy.model.addresses import (
     Address,
     AddressRange,
@@ -96,36 +96,49 @@ def token(principal: str) -> tuple[str, ...]:
     return (principal, AUTHENTICATED_USERS) if principal.startswith(USER_PREFIX) else (principal,)
 
 
-Entries = Mapping[Binding, list[Entry]]
-
-
 class Policy:
     """What one server runs, compiled. Immutable: a new config is a new Policy.
 
-    next_change: seconds since 1970 at which a range expires and the bundle is to be compiled again, None for never.
+    tables: by local address and port. next_change: seconds since 1970 at which a range expires and the bundle is to
+    be compiled again, None for never.
     """
 
     def __init__(
-        self, bundle: Bundle, fqdn: str, addresses: Mapping[str, str], entries: Entries, now: float
+        self,
+        bundle: Bundle,
+        *,
+        fqdn: str,
+        addresses: Mapping[str, str],
+        now: float,
+        tables: Mapping[Binding, Table],
     ) -> None:
         self.bundle = bundle
         self.fqdn = fqdn
         self.addresses = addresses
         self.compiled_at = now
-        self._expiries = tuple(expiries(bundle))
-        self.next_change = min((until for until in self._expiries if until > now), default=None)
+        self.expiries = tuple(expiries(bundle))
+        self.next_change = min((until for until in self.expiries if until > now), default=None)
         self.connectors = {model.name: CompiledConnector(model, fqdn) for model in bundle.connectors}
         self.accepted = AcceptedDomains(bundle.accepted_domains)
         self.routes = Routes(bundle.send_connectors)
         self.users: Mapping[str, RelayUser] = {user.name.lower(): user for user in bundle.users}
         self.local_names = frozenset({fqdn.lower(), *(c.fqdn.lower() for c in self.connectors.values())})
-        self.bindings = tuple(entries)
-        self.tables = {_key(binding): Table(listed) for binding, listed in entries.items()}
+        self.bindings = tuple(tables)
+        self.tables = {_key(binding): table for binding, table in tables.items()}
+        self._by_binding = tables
+
+    def renamed(self, fqdn: str) -> "Policy":
+        """The same policy on a server of another name: what is costly to compile is shared."""
+        if fqdn == self.fqdn:
+            return self
+        return Policy(
+            self.bundle, fqdn=fqdn, addresses=self.addresses, now=self.compiled_at, tables=self._by_binding
+        )
 
     def at(self, now: float) -> "Policy":
         """The same bundle at another time: itself, unless a range expires between the two."""
         first, last = sorted((self.compiled_at, now))
-        if not any(first < until <= last for until in self._expiries):
+        if not any(first < until <= last for until in self.expiries):
             return self
         return compile_policy(self.bundle, addresses=self.addresses, fqdn=self.fqdn, now=now)
 
@@ -186,16 +199,20 @@ def live_ranges(model: ReceiveConnector, now: float) -> Iterator[AddressRange]:
                 yield parse_range(given.range)
 
 
-def entries_by_binding(
-    bundle: Bundle, addresses: Mapping[str, str], now: float
-) -> dict[Binding, list[Entry]]:
-    """The live ranges on each local address and port. Raises BadValue."""
-    found: dict[Binding, list[Entry]] = {}
+def connectors_by_binding(
+    bundle: Bundle, addresses: Mapping[str, str]
+) -> dict[Binding, tuple[ReceiveConnector, ...]]:
+    """Who listens on each local address and port. Raises BadValue."""
+    found: dict[Binding, list[ReceiveConnector]] = {}
     for model in bundle.connectors:
-        entries = [Entry(model.name, known) for known in live_ranges(model, now)]
         for binding in dict.fromkeys(bindings_of(model, addresses)):
-            found.setdefault(binding, []).extend(entries)
-    return found
+            found.setdefault(binding, []).append(model)
+    return {binding: tuple(models) for binding, models in found.items()}
+
+
+def listing(models: Iterable[ReceiveConnector], now: float) -> Listing:
+    """The live ranges of connectors that share a local address and port."""
+    return Listing((model.name, known) for model in models for known in live_ranges(model, now))
 
 
 def compile_policy(bundle: Bundle, *, addresses: Mapping[str, str], fqdn: str, now: float) -> Policy:
@@ -205,13 +222,21 @@ def compile_policy(bundle: Bundle, *, addresses: Mapping[str, str], fqdn: str, n
     none of its own. now: seconds since 1970; ranges that expired by then are left out.
     """
     try:
-        entries = entries_by_binding(bundle, addresses, now)
+        listening = connectors_by_binding(bundle, addresses)
     except BadValue as error:
         raise CannotCompile((str(error),)) from error
-    found = [f"{binding}: {told(c)}" for binding, listed in entries.items() for c in conflicts(listed)]
-    if found:
-        raise CannotCompile(tuple(found[:20]))
-    return Policy(bundle, fqdn, addresses, entries, now)
+    tables: dict[tuple[str, ...], Table] = {}
+    problems: list[str] = []
+    for binding, models in listening.items():
+        names = tuple(model.name for model in models)
+        if names not in tables:  # bindings of the same connectors share their table
+            listed = listing(models, now)
+            problems += (f"{binding}: {told(conflict)}" for conflict in conflicts(listed))
+            tables[names] = Table(listed)
+    if problems:
+        raise CannotCompile(tuple(problems[:20]))
+    by_binding = {binding: tables[tuple(m.name for m in models)] for binding, models in listening.items()}
+    return Policy(bundle, fqdn=fqdn, addresses=addresses, now=now, tables=by_binding)
 
 
 def told(conflict: Conflict) -> str:

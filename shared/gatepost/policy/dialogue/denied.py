@@ -1,10 +1,10 @@
 """The denied set: addresses with no relay right, or no service at all, whatever config runs. It only narrows."""
 
-from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from gatepost.policy.model.addresses import Address, AddressRange, parse_range
+from gatepost.policy.dialogue.selection import Listing, Table
+from gatepost.policy.model.addresses import Address, parse_range
 
 Effect = Literal["no_service", "no_relay"]
 
@@ -18,35 +18,26 @@ class Denial(NamedTuple):
     reason: str = ""
 
 
-class _Row(NamedTuple):
-    range: AddressRange
-    denial: Denial
-
-
 class DeniedSet:
-    """Looked up once for every event, so by bisection over disjoint stretches; `no_service` beats `no_relay`."""
+    """Looked up once for every event, so by bisection; `no_service` beats `no_relay`, then the smallest range wins."""
 
     def __init__(self, denials: Iterable[Denial] = ()) -> None:
         self.denials = tuple(denials)
-        rows = [_Row(parse_range(denial.range), denial) for denial in self.denials]
-        self._tables = {
-            version: _stretches([r for r in rows if r.range.version == version]) for version in (4, 6)
-        }
+        self._tables = (
+            tuple(self._table(effect) for effect in ("no_service", "no_relay")) if self.denials else ()
+        )
 
     def lookup(self, address: Address) -> Denial | None:
         """The denial that holds for a client, if any."""
-        starts, winners = self._tables[address.version]
-        at = bisect_right(starts, address.value) - 1
-        return winners[at] if at >= 0 else None
+        for table in self._tables:
+            match = table.lookup(address)
+            if match is not None:
+                return self.denials[int(match.connector)]
+        return None
 
-
-def _stretches(rows: list[_Row]) -> tuple[list[int], list[Denial | None]]:
-    edges = sorted({edge for row in rows for edge in (row.range.lo, row.range.hi + 1)})
-    winners: list[Denial | None] = []
-    for edge in edges:
-        over = [row.denial for row in rows if row.range.lo <= edge <= row.range.hi]
-        winners.append(min(over, key=lambda denial: denial.effect != "no_service", default=None))
-    return edges, winners
+    def _table(self, effect: str) -> Table:
+        rows = ((str(at), parse_range(d.range)) for at, d in enumerate(self.denials) if d.effect == effect)
+        return Table(Listing(rows))
 
 
 NOBODY_DENIED = DeniedSet()
