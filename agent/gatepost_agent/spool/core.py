@@ -17,7 +17,7 @@ from gatepost_agent.spool.writer import Submitted, Writer
 
 T = TypeVar("T")
 
-_BODY_WORKERS = 4
+_BODY_WORKERS = 8
 
 
 class Core:

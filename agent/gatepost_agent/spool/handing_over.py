@@ -1,10 +1,10 @@
 """Delivery's side: what is due, and what became of it."""
 
 import asyncio
-import zlib
 from collections.abc import Iterable
 
 from gatepost_agent.spool.changes import Change, add_counts
+from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.codec import to_update
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import SpoolClosed, SpoolError
@@ -13,6 +13,7 @@ from gatepost_agent.spool.outcomes import Settled, settled
 from gatepost_agent.spool.receiving import Receiver, insertion
 
 _WAKE_S = 30.0  # the clock on the wall may jump: look again now and then
+_TAKE_MAX = 200  # read from the disk in one go
 _TROUBLE_PAUSE_S = 1.0
 
 
@@ -32,7 +33,8 @@ class HandingOver:
     async def take(self, limit: int) -> tuple[QueuedMessage, ...]:
         """See Spool.take."""
         while True:
-            ids = self._core.schedule.take_due(self._core.clock(), limit) if self._is_open else []
+            now, most = self._core.clock(), min(limit, _TAKE_MAX)
+            ids = self._core.schedule.take_due(now, most) if self._is_open else []
             if not ids:
                 await self._until_due()
             elif messages := await self._load(ids):
@@ -113,9 +115,7 @@ class HandingOver:
 
     def _add_bounce(self, change: Change, bounce: Bounce) -> QueuedMessage:
         draft = self._receiver.draft(bounce.envelope, Kind.BOUNCE)
-        report = draft._replace(
-            message_id=bounce.message_id, size=len(bounce.body), crc32=zlib.crc32(bounce.body)
-        )
+        report = draft._replace(message_id=bounce.message_id, size=len(bounce.body), crc32=crc32(bounce.body))
         added = insertion(report, bounce.body)
         change.inserts += added.inserts
         change.bodies += added.bodies

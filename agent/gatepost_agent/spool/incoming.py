@@ -2,7 +2,6 @@
 
 import asyncio
 import errno
-import zlib
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -10,6 +9,7 @@ from typing import NamedTuple, TypeVar
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import BLOCK, Bodies, BodyFile
+from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.errors import NotStored, SpoolError
 from gatepost_agent.spool.messages import QueuedMessage, Stored
 
@@ -62,7 +62,7 @@ class Incoming:
         self._buffer.append(block)
         self._buffered += len(block)
         self._size += len(block)
-        self._crc32 = zlib.crc32(block, self._crc32)
+        self._crc32 = crc32(block, self._crc32)
         self._receiving.moved(len(block))
         if self._size > self._receiving.inline_max and self._buffered >= BLOCK and self._job is None:
             self._write_out()

@@ -111,7 +111,7 @@ class SpoolLimits(NamedTuple):
     max_messages: int = 100_000
     max_bytes: int = 10 * GIB
     free_floor: int = GIB // 2  # octets of disk that stay free
-    inline_max: int = 64 * 1024  # a body above this goes to a file of its own
+    inline_max: int = 128 * 1024  # a body above this goes to a file of its own: README.md, figures
     resident_bytes: int = 16 * 1024 * 1024  # just received messages kept in memory until their first attempt
     expire_after_s: float = 2 * DAY_S  # Exchange: MessageExpirationTimeout
     keep_s: float = 7 * DAY_S  # failed and expired mail

@@ -1,15 +1,15 @@
 """Reading a body back, and noticing when it is not what was received."""
 
 import asyncio
-import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
+from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import DamagedBody, Unreadable
 from gatepost_agent.spool.messages import QueuedMessage
 
 
-async def read_body(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+async def read_body(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
     """See Spool.body."""
     found = core.resident.get(message.id)
     if found is not None and found[1] is not None:
@@ -19,7 +19,7 @@ async def read_body(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
             yield block
 
 
-async def read_stored_body(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+async def read_stored_body(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
     """The body as the disk has it."""
     if message.body_at is None:
         yield await _from_database(core, message)
@@ -33,13 +33,13 @@ async def _from_database(core: Core, message: QueuedMessage) -> bytes:
         body = await core.writer.call(lambda store: store.body(message.id))
     except Unreadable as error:
         raise DamagedBody(str(error)) from error
-    _compare(message, len(body), zlib.crc32(body))
+    _compare(message, len(body), crc32(body))
     return body
 
 
-async def _from_file(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+async def _from_file(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
     block_at = core.bodies.blocks(message)
-    offset = crc32 = 0
+    offset = total = 0
     while offset < message.size:
         try:
             block = await asyncio.get_running_loop().run_in_executor(core.workers, block_at, offset)
@@ -47,12 +47,12 @@ async def _from_file(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]
             raise DamagedBody(f"the body of message {message.id} cannot be read: {error}") from error
         if not block:
             break
-        crc32 = zlib.crc32(block, crc32)
+        total = crc32(block, total)
         offset += len(block)
         yield block
-    _compare(message, offset, crc32)
+    _compare(message, offset, total)
 
 
-def _compare(message: QueuedMessage, size: int, crc32: int) -> None:
-    if (size, crc32) != (message.size, message.crc32):
+def _compare(message: QueuedMessage, size: int, checksum: int) -> None:
+    if (size, checksum) != (message.size, message.crc32):
         raise DamagedBody(f"the body of message {message.id} is not what was received")

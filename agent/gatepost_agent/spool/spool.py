@@ -1,7 +1,7 @@
 """The spool as the SMTP shell, delivery and the queue commands see it, on one event loop."""
 
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Literal, Self
 
@@ -98,7 +98,7 @@ class Spool:
         """Return a taken message that was not attempted. Not written down: after a restart it is due again."""
         self._handing_over.put_back(queue_id, next_attempt)
 
-    def body(self, message: QueuedMessage) -> AsyncIterator[bytes]:
+    def body(self, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
         """The body as received, in blocks of at most 128 KiB; no disk is read if it is small and new.
 
         Raises DamagedBody (perhaps at the end: no final dot may be sent before the iterator has ended), SpoolError.

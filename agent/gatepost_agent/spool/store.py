@@ -15,6 +15,7 @@ from gatepost_agent.spool.messages import QueuedMessage
 from gatepost_agent.spool.schema import connect
 
 _ALL_COLUMNS = ", ".join(COLUMNS)
+_SMALL = 16 * 1024  # a body that is read along with its message
 _SPARE_PAGES = 2500  # freed pages kept for the next messages; the rest goes back to the disk
 
 
@@ -134,9 +135,10 @@ class Store:
         return {row[0] for row in self._db.execute("SELECT id FROM messages WHERE body_at IS NOT NULL")}
 
     def load(self, ids: Iterable[int]) -> list[tuple[QueuedMessage, bytes | None]]:
-        """Messages with their body, None if it is in a file (or lost)."""
+        """Messages with their body, None if that is not small, is in a file or lost."""
+        body = f"CASE WHEN m.size <= {_SMALL} THEN b.body END"
         rows = self._db.execute(
-            f"SELECT {_prefixed('m')}, b.body FROM messages m LEFT JOIN bodies b USING (id) "  # noqa: S608
+            f"SELECT {_prefixed('m')}, {body} FROM messages m LEFT JOIN bodies b USING (id) "  # noqa: S608
             "WHERE m.id IN (SELECT value FROM json_each(?)) ORDER BY m.id",
             (json.dumps(list(ids)),),
         )

@@ -92,7 +92,7 @@ def test_a_damaged_body_is_refused_and_the_rest_comes_in(tmp_path: Path) -> None
         async with opened(tmp_path / "a") as a, opened(tmp_path / "b") as b:
             ids = [
                 (await receive(a, body_of(n, size))).internal_id
-                for n, size in ((1, 600), (2, 99_000), (3, 600))
+                for n, size in ((1, 600), (2, 199_000), (3, 600))
             ]
             stream = bytearray(await exported(a, *ids))
             stream[len(stream) // 2] ^= 1
