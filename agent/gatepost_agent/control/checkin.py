@@ -121,6 +121,8 @@ class CheckIn:
     async def _poll(self, report: CheckinRequest) -> CheckinReply | None:
         """The answer to a report, or None when there is something newer to report. Raises LinkError."""
         wait_s = min(self._wait_s, self._parts.cadence.interval_s) * random.uniform(0.75, 1)  # noqa: S311
+        if self.contact.problem:
+            wait_s = 0.0  # so that the end of an outage shows at once
         async with asyncio.TaskGroup() as group:
             poll = group.create_task(_caught(self._parts.link, report, wait_s), name="poll")
             change = group.create_task(self._change(), name="change")
@@ -146,7 +148,6 @@ class CheckIn:
         parts = self._parts
         self.contact = Contact(time.monotonic(), held=reply.held)
         parts.clock.heard(reply.server_time)
-        parts.credential.was_taken()
         parts.reporter.acknowledged(report)
         is_news = await self._direct(reply.directives)
         if reply.denied is not None:
@@ -184,10 +185,10 @@ class CheckIn:
     # --- what goes wrong -----------------------------------------------------------------------------------
 
     def _turned_away(self, error: TurnedAway) -> float:
-        if error.status == 401 and self._failures == 0 and self._parts.credential.fall_back():
-            self._failures += 1
-            return 0.0
+        was_well = not self.contact.problem
         self._lost(error, error.status)
+        if error.status == 401 and self._parts.credential.fall_back() and was_well:
+            return 0.0
         return self._parts.cadence.turned_away_s * random.uniform(0.5, 1)  # noqa: S311
 
     def _lost(self, error: LinkError, status: int = 0) -> None:

@@ -35,16 +35,14 @@ class Credential:
         self._keep(Tokens(reply.agent_token, previous=self._tokens.token))
 
     def fall_back(self) -> bool:
-        """After a 401: try the token before this one, if there is one."""
+        """After a 401: the other token of the two is tried next, if there are two.
+
+        A control plane that was restored from a backup may know the older one only.
+        """
         if not self._tokens.previous:
             return False
         self._keep(Tokens(self._tokens.previous, previous=self._tokens.token))
         return True
-
-    def was_taken(self) -> None:
-        """The control plane took the token: the one before it is dead now."""
-        if self._tokens.previous:
-            self._keep(Tokens(self._tokens.token))
 
     def _keep(self, tokens: Tokens) -> None:
         save_tokens(self._folder, tokens)

@@ -26,7 +26,7 @@ class Identity(BaseModel):
 
 
 class Tokens(NamedTuple):
-    """The bearer token; `previous` is the one before, good until the new one is first used."""
+    """The bearer token; `previous` is the one before, for a control plane that forgets the newer."""
 
     token: str
     previous: str = ""

@@ -35,6 +35,7 @@ class ControlPlane:
 
     def __init__(self, port: int = 0) -> None:
         self.signer = Signer(new_seed())
+        self.ring_signer: Signer | None = None
         self.ring: tuple[str, ...] = (self.signer.public.text,)
         self.token = enrollment_token("abc234", SECRET, self.signer.public)
         self.token_uses = 0
@@ -185,7 +186,7 @@ class ControlPlane:
             return 204, {}, b""
         if path == "/agent/v1/keyring":
             ring = Keyring(keys=self.ring).model_dump_json().encode()
-            return 200, {}, self.signer.sign("keyring", ring).model_dump_json().encode()
+            return 200, {}, (self.ring_signer or self.signer).sign("keyring", ring).model_dump_json().encode()
         if path == "/agent/v1/token:rotate":
             self.next_token = "gp_agt_second"
             return 200, {}, TokenReply(agent_token=self.next_token).model_dump_json().encode()

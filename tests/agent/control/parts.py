@@ -10,7 +10,7 @@ from typing import Any
 
 from gatepost.policy.model.bundle import Bundle
 from gatepost.policy.model.connector import ReceiveConnector
-from gatepost.signing import Signed
+from gatepost.signing import PublicKey, Signed
 from gatepost_agent.control.apply import Applier, Surroundings
 from gatepost_agent.control.clock import SteadyClock
 from gatepost_agent.control.denied import Denials
@@ -64,7 +64,8 @@ class Agent:
         self.current = Current()
         self.listeners = Listeners(self._accept)
         self.doors = Doors(self.listeners)
-        self.changes = 0
+        self.on_change: Callable[[], object] = bool
+        self.keys: Callable[[], tuple[PublicKey, ...]] = lambda: (plane.signer.public,)
         self.now = time.time
         folder = StateFolder.open(state_dir, create=True, fault=fault)
         self.store = Store(folder)
@@ -85,10 +86,10 @@ class Agent:
                 denials=self.denials,
                 clock=self.clock,
                 guard=Guard(self.guard_file),
-                keys=lambda: (plane.signer.public,),
+                keys=self._trusted,
                 fetch=self._fetch,
                 prove=prove,
-                changed=self._count,
+                changed=self._tell,
                 swapped=lambda policy: None,
                 fault=fault,
             ),
@@ -98,8 +99,11 @@ class Agent:
     def _host_clock(self) -> float:
         return self.now()
 
-    def _count(self) -> None:
-        self.changes += 1
+    def _tell(self) -> None:
+        self.on_change()
+
+    def _trusted(self) -> tuple[PublicKey, ...]:
+        return self.keys()
 
     async def _fetch(self, digest: str) -> Signed:
         assert self.plane.digest == digest
