@@ -1,0 +1,151 @@
+"""What is told about a session: to the counters, the device's row, the mail log and the protocol log.
+
+Nothing is formatted on the way of a line that is accepted; a refusal and the end of a session give one line each.
+"""
+
+from typing import NamedTuple
+
+import structlog
+
+from gatepost.policy.dialogue.decision import Decision
+from gatepost.policy.dialogue.events import Event, Line, Stored, TlsStarted
+from gatepost.policy.dialogue.session import Session
+from gatepost_agent.counters import Counters
+from gatepost_agent.devices import Device, Devices
+from gatepost_agent.protocol_log import ProtocolLog, SessionLog, permission_tokens, tarpit_text
+
+SESSION, REFUSED = "smtp_session", "smtp_refused"
+
+log = structlog.get_logger()
+
+
+class Books(NamedTuple):
+    """Where all sessions are written down."""
+
+    counters: Counters
+    devices: Devices
+    protocol_log: ProtocolLog
+
+
+class Account:
+    """The account of one session. `began`: seconds since 1970."""
+
+    def __init__(self, books: Books, session: Session, began: float) -> None:
+        self._counters = books.counters
+        self._devices = books.devices
+        self._session = session
+        self._began = began
+        self._connector = session.connector.name if session.connector else ""
+        self._device: Device = books.devices.enter(session.client)
+        self._device.connector, self._device.range = self._connector, session.range
+        self._accepted = self._refused = 0
+        self._rows = self._open_rows(books.protocol_log)
+        self._counters.add(self._connector, "sessions")
+
+    def _open_rows(self, protocol_log: ProtocolLog) -> SessionLog | None:
+        session, door = self._session, self._session.connector
+        if door is None or door.model.protocol_logging_level != "Verbose":
+            return None
+        rows = protocol_log.session(door.name, session.session_id, session.local, session.remote)
+        rows.row("+")
+        rows.row("*", permission_tokens(door.rights(session.principal)), "Set Session Permissions")
+        return rows
+
+    def note(self, event: Event, decision: Decision) -> None:
+        """One step: what happened and what was decided."""
+        if self._rows is not None:
+            _write_rows(self._rows, event, decision)
+        if decision.tolerated:
+            for tolerance in decision.tolerated:
+                self._device.tolerances[tolerance] += 1
+                self._counters.add(self._connector, f"tolerated {tolerance}")
+        reply = decision.reply
+        if reply is not None and reply.code >= 400:
+            self._refuse(f"{reply.code} {reply.enhanced}", decision)
+        elif isinstance(event, Stored):
+            self._accepted += 1
+            self._device.accepted += 1
+        elif isinstance(event, TlsStarted):
+            self._device.tls = event.version
+
+    def _refuse(self, kind: str, decision: Decision) -> None:
+        self._refused += 1
+        self._device.refused[kind] += 1
+        self._counters.add(self._connector, f"refused {kind}")
+        session, trace, reply = self._session, decision.trace, decision.reply
+        log.info(
+            REFUSED,
+            session=session.session_id,
+            client=session.client,
+            connector=trace.connector,
+            range=trace.range,
+            principal=escaped(trace.principal),
+            right=trace.right,
+            source=trace.source,
+            reason=escaped(trace.reason),
+            reply="" if reply is None else reply.text,
+        )
+
+    def failed(self, reference: str, error: Exception) -> None:
+        """An exception of ours; `reference` is what the client was told."""
+        log.error("smtp_failed", reference=reference, session=self._session.session_id, exc_info=error)
+
+    def tls_failed(self, error: OSError) -> None:
+        """The handshake after STARTTLS did not end well."""
+        self._counters.add(self._connector, "tls_failed")
+        log.info(
+            "smtp_tls_failed", session=self._session.session_id, client=self._session.client, why=str(error)
+        )
+
+    def close(self, now: float, how: str) -> None:
+        """The session has ended. how: `local` (we closed) or `remote` (the client went away)."""
+        session, device = self._session, self._device
+        device.helo = escaped(session.hello or "") or device.helo
+        self._devices.leave(device)
+        if self._rows is not None:
+            self._rows.row("-", "", how.capitalize())
+        log.info(
+            SESSION,
+            session=session.session_id,
+            client=session.client,
+            local=f"{session.local.address} {session.local.port}",
+            connector=self._connector,
+            range=session.range,
+            principal=escaped(session.principal),
+            helo=escaped(session.hello or ""),
+            tls=session.tls.version if session.tls else "",
+            accepted=self._accepted,
+            refused=self._refused,
+            seconds=round(now - self._began, 3),
+            closed=how,
+        )
+
+
+class Unaccounted:
+    """For the agent's own self test: only what goes wrong is told."""
+
+    def note(self, event: Event, decision: Decision) -> None:
+        """Nothing."""
+
+    def failed(self, reference: str, error: Exception) -> None:
+        log.error("smtp_failed", reference=reference, session="self test", exc_info=error)
+
+    def tls_failed(self, error: OSError) -> None:
+        """Nothing."""
+
+    def close(self, now: float, how: str) -> None:
+        """Nothing."""
+
+
+def _write_rows(rows: SessionLog, event: Event, decision: Decision) -> None:
+    if isinstance(event, Line):
+        rows.heard(b"(not logged)" if decision.secret else event.raw)
+    if decision.delay_s:
+        rows.row("*", tarpit_text(decision.delay_s))
+    if decision.reply is not None:
+        rows.said(decision.reply.text)
+
+
+def escaped(text: str) -> str:
+    """Client text that cannot end a line or colour a terminal."""
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

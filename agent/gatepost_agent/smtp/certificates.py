@@ -1,0 +1,96 @@
+"""TLS for STARTTLS: a context for each (certificate, minimum version, ciphers), made again when its file changes.
+
+Certificates are names of PEM files (chain and key) in the agent's config folder; where a name's file lies is given.
+"""
+
+import asyncio
+import ssl
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from gatepost.policy.model.connector import ReceiveConnector
+from gatepost_agent.errors import AgentError
+
+_VERSIONS = {
+    "1.0": ssl.TLSVersion.TLSv1,
+    "1.1": ssl.TLSVersion.TLSv1_1,
+    "1.2": ssl.TLSVersion.TLSv1_2,
+    "1.3": ssl.TLSVersion.TLSv1_3,
+}
+# Of today's OpenSSL levels only this one has what TLS 1.0 and 1.1 sign with.
+_OLD_CIPHERS = "DEFAULT@SECLEVEL=0"
+
+
+class NoCertificate(AgentError):
+    """A connector's certificate cannot be used; the text names it and what to do."""
+
+
+class _Made(NamedTuple):
+    stamp: tuple[int, int]  # mtime and size of the file
+    context: ssl.SSLContext
+
+
+class Certificates:
+    """`find(name)` gives the path of a certificate's file; its errors are AgentError or OSError."""
+
+    def __init__(self, find: Callable[[str], Path]) -> None:
+        self._find = find
+        self._made: dict[tuple[str, str, str], _Made] = {}
+
+    async def context(self, connector: ReceiveConnector) -> ssl.SSLContext:
+        """The context of a connector that offers STARTTLS. Raises NoCertificate."""
+        name = connector.tls_certificate_name or ""
+        key = (name, connector.tls_minimum_version, connector.tls_ciphers)
+        path, stamp = self._look(name)
+        made = self._made.get(key)
+        if made is None or made.stamp != stamp:
+            chain = await asyncio.to_thread(_load, path, name)
+            made = self._made[key] = _Made(stamp, _restrict(chain, connector))
+        return made.context
+
+    def trouble(self, connector: ReceiveConnector) -> str:
+        """Why this connector's certificate cannot be used, or nothing. Reads the file."""
+        name = connector.tls_certificate_name
+        if name is None:
+            return ""
+        try:
+            path, _ = self._look(name)
+            _restrict(_load(path, name), connector)
+        except NoCertificate as error:
+            return str(error)
+        return ""
+
+    def _look(self, name: str) -> tuple[Path, tuple[int, int]]:
+        try:
+            path = self._find(name)
+            found = path.stat()
+        except (OSError, AgentError) as error:
+            raise NoCertificate(f"certificate {name!r} cannot be read: {error}") from error
+        return path, (found.st_mtime_ns, found.st_size)
+
+
+def _load(path: Path, name: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(path)
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise NoCertificate(f"certificate {name!r}: put chain and private key into one PEM file") from error
+    return context
+
+
+def _restrict(context: ssl.SSLContext, connector: ReceiveConnector) -> ssl.SSLContext:
+    """Source: tls_minimum_version, tls_ciphers (ours, for old printers)."""
+    old = connector.tls_minimum_version in ("1.0", "1.1")
+    ciphers = connector.tls_ciphers or (_OLD_CIPHERS if old else "")
+    try:
+        with warnings.catch_warnings():
+            # Python warns of TLS 1.0 and 1.1, which an operator has asked for by name.
+            warnings.filterwarnings("ignore", r"ssl\.TLSVersion\.TLSv1", DeprecationWarning)
+            context.minimum_version = _VERSIONS[connector.tls_minimum_version]
+        if ciphers:
+            context.set_ciphers(ciphers)
+    except (ValueError, ssl.SSLError) as error:
+        raise NoCertificate(f"this host's TLS library knows no cipher of {ciphers!r}: {error}") from error
+    return context

@@ -1,0 +1,371 @@
+"""A session on a connection: feeds `Session.step` what the client does and carries out what it decides.
+
+Theory of operation. Every decision comes from `_step`, in the same turn of the loop as the usage it is given and the
+charges it makes. Replies are gathered and written before each wait for input (`_more`): a client that pipelines gets
+one segment, and none waits for an answer that we hold. A message is one `Arrival`, from DATA or the first BDAT to its
+outcome. Timers and interruptions leave an event in `_due`, taken where the session next wants a command; time limits
+and hard interruptions also within content. What is being committed is never interrupted: the disk decides.
+"""
+
+import asyncio
+import secrets
+import ssl
+
+from gatepost.policy.dialogue.content import ContentFacts, Kept
+from gatepost.policy.dialogue.decision import Chunk, Decision, Envelope, Limit, Next, Pressure, Usage
+from gatepost.policy.dialogue.events import (
+    ChunkRead,
+    Connected,
+    ContentEnded,
+    Event,
+    Failed,
+    HeadersEnded,
+    Interrupted,
+    TimedOut,
+    TlsStarted,
+)
+from gatepost.policy.dialogue.headers import ContentRules
+from gatepost.policy.dialogue.session import Session
+from gatepost_agent.smtp.account import Account, Unaccounted
+from gatepost_agent.smtp.alarm import Alarm
+from gatepost_agent.smtp.arrival import SLICE, Arrival
+from gatepost_agent.smtp.host import Host
+from gatepost_agent.smtp.input import Input
+from gatepost_agent.smtp.ledger import Place
+
+HANDSHAKE_S = 30.0
+LINGER_S = 2.0
+_UNSENT = 32 * 1024  # octets of replies gathered at most
+_TURN = 32  # commands that a session is answered before others have their turn
+_NOBODY_S = 10.0  # time for a client that no connector takes
+
+
+class _Gone(Exception):
+    """The client will send no more, or the connection is gone."""
+
+
+class Conversation:
+    """Run once. `counted` False: the agent's own self test."""
+
+    def __init__(
+        self,
+        host: Host,
+        session: Session,
+        given: Input,
+        writer: asyncio.StreamWriter,
+        *,
+        counted: bool = True,
+    ) -> None:
+        self.session = session
+        self._host = host
+        self._input = given
+        self._writer = writer
+        self._place = Place(session.connector.name if session.connector else "", session.client)
+        self._account = Account(host.books, session, host.clock()) if counted else Unaccounted()
+        self._out = b""
+        self._arrival: Arrival | None = None
+        self._message_id = ""
+        self._due: Interrupted | TimedOut | None = None
+        self._is_hard = False
+        self._is_sending = False
+        self._tarpit: asyncio.Future[None] | None = None
+        self._commands = 0
+
+    # -- from outside
+
+    async def run(self) -> None:
+        """To the end of the session. The connection is the caller's to close."""
+        door, how = self.session.connector, "remote"
+        idle_s, session_s = (door.idle_s, door.session_s) if door else (_NOBODY_S, _NOBODY_S)
+        alarm = self._alarm = Alarm(idle_s, session_s, self._ring, asyncio.get_running_loop())
+        decision: Decision | None = self._begin()
+        try:
+            while decision is not None:
+                decision = await self._carry_out(decision)
+            how = "local"
+        except (_Gone, ConnectionError):
+            pass
+        finally:
+            alarm.cancel()
+            self._host.sessions.leave(self._place)
+            self._account.close(self._host.clock(), how)
+            await self._drop()
+
+    def interrupt(self, event: Interrupted, *, hard: bool = False) -> None:
+        """End the session at its next command, at once if it waits for one. `hard`: also within content."""
+        self._due = self._due or event
+        self._is_hard = self._is_hard or hard
+        self._input.rouse()
+        self.lost()
+
+    def lost(self) -> None:
+        """Nobody waits for the end of a tarpit any more."""
+        if self._tarpit is not None:
+            self._tarpit.cancel()
+
+    def _ring(self, event: TimedOut) -> None:
+        self._due = event
+        self._input.rouse()
+        if self._is_sending:  # the client does not even read
+            self._writer.transport.abort()
+
+    # -- decisions
+
+    def _begin(self) -> Decision:
+        """The caps are taken with the decision, and given back by `run` whatever it was."""
+        sessions = self._host.sessions
+        usage = self._usage()._replace(
+            connector_open=sessions.by_connector[self._place.connector],
+            source_open=sessions.by_place[self._place],
+            sessions_open=sessions.total,
+            session_cap=self._host.session_cap,
+        )
+        sessions.enter(self._place)
+        return self._step(self._due or Connected(), usage)
+
+    def _usage(self) -> Usage:
+        host, current, session = self._host, self._host.current, self.session
+        usage = Usage(
+            now=host.clock(),
+            policy=current.policy or session.policy,
+            pressure=Pressure.NONE if host.spool.room() == "ok" else Pressure.FULL,
+            denied=current.denied.lookup(session.remote.address) if current.denied.denials else None,
+        )
+        rates = host.rates.states
+        if not rates:
+            return usage
+        connector, client = self._place
+        return usage._replace(
+            messages=rates.get((Limit.MESSAGES, connector, client)),
+            user_messages=rates.get((Limit.USER_MESSAGES, connector, session.principal)),
+            recipients=rates.get((Limit.RECIPIENTS, connector, client)),
+            logon_failures=rates.get((Limit.LOGON_FAILURES, "", client)),
+        )
+
+    def _step(self, event: Event, usage: Usage | None = None) -> Decision:
+        usage = usage or self._usage()
+        try:
+            decision = self.session.step(event, usage)
+            if decision.charges:
+                self._host.rates.book(decision.charges, usage.now)
+            self._account.note(event, decision)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client must get a reply
+            return self._failed(error)
+        return decision
+
+    def _failed(self, error: Exception) -> Decision:
+        """421 with a fixed text and a reference into the log."""
+        event = Failed(secrets.token_hex(4))
+        self._account.failed(event.reference, error)
+        decision = self.session.step(event, self._usage())
+        self._account.note(event, decision)
+        return decision
+
+    # -- carrying out
+
+    async def _carry_out(self, decision: Decision) -> Decision | None:
+        """Do it; the next decision, or None when the session has ended."""
+        if decision.next is Next.CLOSE:
+            await self._close(decision)
+            return None
+        try:
+            return await self._do(decision)
+        except (_Gone, ConnectionError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as in _step
+            return self._failed(error)
+
+    async def _do(self, decision: Decision) -> Decision:
+        next_, argument = decision.next, decision.argument
+        if self._arrival is not None and self.session.transaction is None:
+            await self._drop()
+        context = None
+        if next_ is Next.START_TLS:  # a certificate that fails must fail before the client hears 220
+            context = await self._host.certificates.context(self.session.door.model)
+        elif isinstance(argument, int) and (over := await self._skip(argument)):
+            return over
+        if decision.delay_s:
+            await self._pause(decision.delay_s)
+        if decision.reply is not None:
+            self._out += decision.reply.wire
+        if isinstance(argument, ContentRules):
+            return await self._data(argument)
+        if isinstance(argument, Chunk):
+            return await self._chunk(argument)
+        if isinstance(argument, Envelope):
+            return await self._store(argument)
+        return await (self._command() if context is None else self._secure(context))
+
+    async def _command(self) -> Decision:
+        """The next command, or what interrupts the session before it."""
+        self._commands += 1
+        if self._commands % _TURN == 0 or len(self._out) > _UNSENT:
+            await self._send()
+            await asyncio.sleep(0)
+        while self._due is None:
+            line = self._input.line()
+            if line is not None:
+                return self._step(line)
+            await self._more()
+        return self._step(self._due)
+
+    async def _more(self) -> None:
+        """Wait until something has changed. Before that, all that was said goes out. Raises _Gone."""
+        if self._out:
+            held = self._input.held
+            await self._send()
+            if self._input.held != held or self._due is not None:
+                return
+        if self._input.ended:
+            raise _Gone
+        self._alarm.waiting()
+        await self._input.wait()
+        self._alarm.working()
+
+    async def _send(self) -> None:
+        """Write the gathered replies; waits while the client is behind with reading."""
+        if not self._out:
+            return
+        self._writer.write(self._out)
+        self._out = b""
+        self._alarm.waiting()
+        self._is_sending = True
+        try:
+            await self._writer.drain()
+        finally:
+            self._is_sending = False
+            self._alarm.working()
+
+    async def _pause(self, delay_s: float) -> None:
+        """A tarpit. Replies gathered before it wait with it, as Exchange does."""
+        self._tarpit = asyncio.ensure_future(self._host.sleep(delay_s))
+        try:
+            await asyncio.wait({self._tarpit})
+        finally:
+            self._tarpit.cancel()
+            self._tarpit = None
+
+    async def _secure(self, context: ssl.SSLContext) -> Decision:
+        """STARTTLS. What the client sent in clear behind it was never said (RFC 3207 4.2)."""
+        await self._send()
+        self._input.clear()
+        try:
+            await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_S)
+        except OSError as error:  # an SSLError and a TimeoutError too
+            self._account.tls_failed(error)
+            raise _Gone from error
+        self._input.set_transport(self._writer.transport)
+        tls = self._writer.get_extra_info("ssl_object")
+        return self._step(TlsStarted(tls.version() or "", tls.cipher()[0]))
+
+    async def _close(self, decision: Decision) -> None:
+        if decision.delay_s:
+            await self._pause(decision.delay_s)
+        if decision.reply is not None:
+            self._out += decision.reply.wire
+        is_talking = self._input.held > 0 or self._arrival is not None
+        await self._send()
+        if is_talking and not self._input.ended:
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """A client in the middle of sending shall read our last reply: closing on unread octets would reset it."""
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while not self._input.ended:
+                    self._input.clear()
+                    await self._input.wait()
+        except TimeoutError:
+            pass
+
+    # -- content
+
+    async def _data(self, rules: ContentRules) -> Decision:
+        arrival = self._arrival = self._receive(rules)
+        while True:
+            while not (block := self._input.peek(SLICE)):
+                if over := await self._more_content():
+                    return over
+            kept = arrival.feed(block)
+            self._input.consume(kept.consumed)
+            if verdict := await self._kept(arrival, kept):
+                return verdict
+
+    async def _chunk(self, chunk: Chunk) -> Decision:
+        """RFC 3030. All octets are read even where nothing of them is kept."""
+        arrival = self._arrival = self._arrival or self._receive(chunk.rules, chunked=True)
+        left = chunk.octets
+        while left:
+            while not (block := self._input.peek(min(left, SLICE))):
+                if over := await self._more_content():
+                    return over
+            kept = arrival.feed(block)
+            self._input.consume(kept.consumed)
+            left -= kept.consumed
+            if verdict := await self._kept(arrival, kept):
+                return verdict
+        if not chunk.last:
+            return self._step(ChunkRead(chunk.octets))
+        verdict = await self._kept(arrival, arrival.finish())
+        assert verdict is not None  # noqa: S101 - finish() always ends the content
+        return verdict
+
+    def _receive(self, rules: ContentRules, *, chunked: bool = False) -> Arrival:
+        return Arrival(self._host.spool, rules, self._draft, chunked=chunked)
+
+    def _draft(self) -> Envelope:
+        """The envelope as far as it is known before the end of the content."""
+        session, door = self.session, self.session.door
+        assert session.transaction is not None  # noqa: S101 - content belongs to one
+        return session.transaction.envelope(
+            connector=door.name,
+            principal=session.principal,
+            client=session.client,
+            helo=session.hello or "",
+            bounce_to=door.model.bounce_to,
+            eight_bit=False,
+        )
+
+    async def _kept(self, arrival: Arrival, kept: Kept) -> Decision | None:
+        """What the end of the header, or of the content, is answered; None: go on reading."""
+        await arrival.drain()
+        if kept.header is not None:
+            decision = self._step(HeadersEnded(kept.header))
+            if decision.next is not Next.GO_ON:
+                return decision
+        return None if kept.ended is None else self._ended(arrival, kept.ended)
+
+    def _ended(self, arrival: Arrival, facts: ContentFacts) -> Decision:
+        self._message_id = facts.header.message_id or arrival.message_id
+        return self._step(ContentEnded(facts))
+
+    async def _store(self, envelope: Envelope) -> Decision:
+        arrival, self._arrival = self._arrival, None
+        assert arrival is not None  # noqa: S101 - STORE follows content
+        return self._step(await arrival.store(envelope, self._message_id))
+
+    async def _skip(self, octets: int) -> Decision | None:
+        """Throw away the octets of a BDAT that was refused: they must never be taken for commands."""
+        while octets:
+            while not (held := self._input.held):
+                if over := await self._more_content():
+                    return over
+            taken = min(held, octets)
+            self._input.consume(taken)
+            octets -= taken
+        return None
+
+    async def _more_content(self) -> Decision | None:
+        """Wait for more; the decision if the time is up meanwhile."""
+        due = self._due
+        if isinstance(due, TimedOut) or (due is not None and self._is_hard):
+            return self._step(due)
+        await self._more()
+        return None
+
+    async def _drop(self) -> None:
+        arrival, self._arrival = self._arrival, None
+        if arrival is not None:
+            await arrival.abandon()
