@@ -23,8 +23,14 @@ class Relay(Protocol):
     def devices(self) -> tuple[DeviceRow, ...]:
         """The clients seen lately."""
 
+    def acknowledge(self, incarnation: str) -> None:
+        """The control plane has this incarnation's totals."""
+
     def renew(self) -> None:
         """Begin a new incarnation."""
+
+    def follow_denied(self) -> None:
+        """The denied set has changed."""
 
     def limited(self) -> str:
         """What this host holds back (descriptors, memory), or nothing."""
@@ -65,6 +71,11 @@ class RelayFigures:
             "oldest_s": 0.0 if oldest_at is None else max(0.0, self._clock() - oldest_at),
             "accepting": float(status.accepting),
         }
+
+    def acknowledge(self, counted: CounterSet) -> None:
+        """As Figures.acknowledge."""
+        if counted.closed:
+            self._relay.acknowledge(counted.incarnation)
 
     def renew(self) -> None:
         """As Figures.renew; the spool's totals are the store's own and go on."""

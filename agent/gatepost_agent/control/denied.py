@@ -1,7 +1,7 @@
 """What is denied on this host whatever config runs: the fleet's list, this host's own, and what a return keeps shut."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,7 +36,15 @@ class _Local(BaseModel):
 class Denials:
     """Keeps the sources on disk, and `Current.denied` their union. Only an operator's act lifts an entry."""
 
-    def __init__(self, folder: StateFolder, current: Current, server_id: str) -> None:
+    def __init__(
+        self,
+        folder: StateFolder,
+        current: Current,
+        server_id: str,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`changed` is called after each change, so that open sessions need not wait for their next command."""
+        self._changed = changed
         self._folder = folder
         self._current = current
         self._server_id = server_id
@@ -92,6 +100,7 @@ class Denials:
 
     def _publish(self) -> None:
         self._current.denied = DeniedSet(_denials(self.all()))
+        self._changed()
 
     def _read(self, name: str, model: type[M]) -> M | None:
         content = self._folder.read(name)

@@ -31,6 +31,9 @@ class Figures(Protocol):
     def queue(self) -> dict[str, float]:
         """Figures of the queue by name."""
 
+    def acknowledge(self, counted: CounterSet) -> None:
+        """The control plane has these totals."""
+
     def renew(self) -> None:
         """Begin a new incarnation: this host may be a copy of another in time."""
 
@@ -91,7 +94,9 @@ class Reporter:
     def acknowledged(self, report: CheckinRequest) -> None:
         """The control plane has this report: what it knows need not be said again."""
         self._known_facts = report.facts_digest
-        self._known_counters |= {counted.incarnation: counted for counted in report.counters}
+        for counted in report.counters:
+            self._known_counters[counted.incarnation] = counted
+            self._sources.figures.acknowledge(counted)
 
     def forget(self) -> None:
         """The control plane knows nothing of us: tell everything again."""

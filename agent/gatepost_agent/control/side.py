@@ -41,6 +41,7 @@ class Outside(NamedTuple):
     figures: Figures
     health: Callable[[], Health]
     swapped: Callable[[Policy | None], None]
+    denied_changed: Callable[[], None]
     fault: Fault = no_fault
 
 
@@ -54,7 +55,7 @@ class Control:
         self.identity = load_identity(folder)
         self.clock = SteadyClock(folder)
         self.doors = Doors(outside.listening)
-        self.denials = Denials(folder, outside.current, self.identity.server_id)
+        self.denials = Denials(folder, outside.current, self.identity.server_id, outside.denied_changed)
         credential = Credential(folder)
         self._link = Link(self.identity.urls, ca_file=self.identity.ca_file, bearer=credential)
         self.keys = Keys(folder, self._link)

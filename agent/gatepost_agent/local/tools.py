@@ -23,8 +23,8 @@ EXIT_CODES = {"ok": 0, "degraded": 1, "failing": 2}
 def status(settings: Settings) -> tuple[Row, int]:
     """The status and its exit code, as monitoring systems take them: 0, 1, 2, 3 for unknown."""
     try:
-        row = next(ask(settings.state_dir, "status"))
-    except (AgentError, OSError, StopIteration) as error:
+        [row] = ask(settings.state_dir, "status")
+    except (AgentError, OSError, ValueError) as error:
         return {"health": "unknown", "problem": str(error) or "no answer"}, UNKNOWN
     return row, EXIT_CODES.get(str(row["health"]), UNKNOWN)
 

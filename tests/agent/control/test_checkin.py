@@ -33,6 +33,7 @@ class Figures:
     def __init__(self) -> None:
         self.totals = {"Relay": {"accepted": 1}}
         self.renewed = 0
+        self.acknowledged: list[CounterSet] = []
 
     def counters(self) -> tuple[CounterSet, ...]:
         return (CounterSet(incarnation="incarnation-1", totals=self.totals),)
@@ -42,6 +43,9 @@ class Figures:
 
     def queue(self) -> dict[str, float]:
         return {"messages": 3}
+
+    def acknowledge(self, counted: CounterSet) -> None:
+        self.acknowledged.append(counted)
 
     def renew(self) -> None:
         self.renewed += 1
@@ -120,6 +124,7 @@ def test_what_is_known_is_not_said_again(plane: ControlPlane, state_dir: Path, f
             assert plane.reports[0].counters
             assert plane.reports[1].facts is None
             assert plane.reports[1].counters == ()
+            assert t.figures.acknowledged == list(plane.reports[0].counters)
             t.figures.totals = {"Relay": {"accepted": 2}}
             plane.directives = Directives(resend_facts=True)
             plane.wake()

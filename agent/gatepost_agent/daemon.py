@@ -1,0 +1,152 @@
+"""The daemon: one agent on one state folder, serving from disk first, then in touch with its control plane."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from typing import NamedTuple
+
+from gatepost_agent.control.faults import Fault, no_fault
+from gatepost_agent.control.side import Control, Outside
+from gatepost_agent.control.state_folder import StateFolder
+from gatepost_agent.current import Current
+from gatepost_agent.delivery.config_folder import ConfigFolder
+from gatepost_agent.examination import Examination, Patient
+from gatepost_agent.health import Conditions
+from gatepost_agent.local.commands import Desk
+from gatepost_agent.local.server import serving
+from gatepost_agent.logs import configure_logs
+from gatepost_agent.mail_log import MailLog
+from gatepost_agent.metrics import write_metrics
+from gatepost_agent.relay import Relay, RelayFigures
+from gatepost_agent.sending import Sending
+from gatepost_agent.settings import Settings, in_force
+from gatepost_agent.smtp.server import SmtpServer
+from gatepost_agent.spool.messages import SpoolLimits
+from gatepost_agent.spool.spool import Spool
+from gatepost_agent.upkeep import Chore, keep_up
+
+log = logging.getLogger(__name__)
+
+SENDING_DRAIN_S = 5.0
+
+
+class Options(NamedTuple):
+    """How one run differs from another. fault: see control.faults; ready: called once mail is served."""
+
+    hold_queue: bool = False
+    fault: Fault = no_fault
+    ready: Callable[[], None] = lambda: None
+
+
+def run(settings: Settings, options: Options = Options()) -> None:  # noqa: B008 - a value
+    """Run an agent until SIGTERM or SIGINT. Raises AgentError, SpoolError."""
+    import uvloop
+
+    folder = StateFolder.open(settings.state_dir, fault=options.fault)
+    with folder.locked():
+        mail_log = MailLog(folder.path)
+        configure_logs(settings.log_level, mail_log)
+        log.info("settings in force: %s", in_force(settings))
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_Agent(folder, settings, options, mail_log).live())
+        finally:
+            mail_log.close()
+
+
+class _Agent:
+    def __init__(self, folder: StateFolder, settings: Settings, options: Options, mail_log: MailLog) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._options = options
+        self._mail_log = mail_log
+        self._stopping = asyncio.Event()
+
+    async def live(self) -> None:
+        """From the first socket to the last."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        spool = await self._open_spool()
+        try:
+            await self._serve(spool)
+        finally:
+            await spool.close()
+        log.info("stopped")
+
+    async def _open_spool(self) -> Spool:
+        settings = self._settings
+        limits = SpoolLimits(
+            max_messages=settings.max_queued_messages,
+            max_bytes=settings.max_queued_bytes,
+            free_floor=settings.free_disk_bytes,
+        )
+        return await Spool.open(settings.spool_folder, limits, hold_queue=self._options.hold_queue)
+
+    async def _serve(self, spool: Spool) -> None:
+        current = Current()
+        sending = Sending(spool, self._settings.config_folder)
+        relay: Relay = SmtpServer(
+            current,
+            spool,
+            state_folder=self._folder.path,
+            certificate=ConfigFolder(self._settings.config_folder).certificate,
+        )
+        figures = RelayFigures(relay, spool)
+        conditions = Conditions()
+        async with asyncio.TaskGroup() as tasks:
+            outside = Outside(
+                folder=self._folder,
+                settings=self._settings,
+                current=current,
+                listening=relay.listening,
+                figures=figures,
+                health=lambda: conditions.health(examination.findings(), current.generation),
+                swapped=sending.follow,
+                denied_changed=relay.follow_denied,
+                fault=self._options.fault,
+            )
+            control = Control(outside, tasks)
+            examination = Examination(
+                Patient(
+                    control=control,
+                    spool_status=spool.status,
+                    spool_counts=spool.counts,
+                    limited=relay.limited,
+                    certificates=relay.certificates,
+                    queue_old_s=self._settings.queue_old_s,
+                )
+            )
+            desk = Desk(control, spool, figures, outside.health, self._mail_log)
+            await control.start()
+            async with serving(self._folder.path, desk.commands()):
+                self._options.ready()
+                chores = tasks.create_task(keep_up(self._chores(control, spool, desk)), name="upkeep")
+                talk = tasks.create_task(control.run(), name="check-in")
+                tasks.create_task(sending.run(self._stopping, SENDING_DRAIN_S), name="delivery")
+                await self._stopping.wait()
+                log.info("stopping: sessions have %.0f s to finish", self._settings.drain_s)
+                talk.cancel()
+                chores.cancel()
+                await relay.drain(self._settings.drain_s)
+                await control.stop()
+
+    def _chores(self, control: Control, spool: Spool, desk: Desk) -> tuple[Chore, ...]:
+        async def flush() -> None:
+            self._mail_log.flush()
+
+        async def purge() -> None:
+            await spool.purge()
+
+        async def metrics() -> None:
+            if self._settings.metrics_file is not None:
+                await asyncio.to_thread(write_metrics, self._settings.metrics_file, desk.metrics())
+
+        return (
+            Chore("expiry", 1.0, control.expire),
+            Chore("listeners", 5.0, control.mind_doors),
+            Chore("mail log", 1.0, flush),
+            Chore("metrics file", 15.0, metrics),
+            Chore("old mail", 300.0, purge),
+        )
