@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from gatepost_api import __version__, health, problems
+from gatepost_api.accepted_domains.endpoints import router as accepted_domains
 from gatepost_api.audit.endpoints import router as audit
 from gatepost_api.checkins.agents import Agents
 from gatepost_api.checkins.endpoints import router as checkins
@@ -16,16 +17,21 @@ from gatepost_api.checkins.enrolling import Enrolling
 from gatepost_api.checkins.intake import Intake
 from gatepost_api.checkins.parking import Parking
 from gatepost_api.checkins.service import Desk
+from gatepost_api.connectors.endpoints import router as connectors
 from gatepost_api.counts.endpoints import router as counts
 from gatepost_api.db import Database
+from gatepost_api.denied.endpoints import router as denied
 from gatepost_api.draft.endpoints import router as draft
 from gatepost_api.enrollment.endpoints import router as enrollment
+from gatepost_api.explain.endpoints import router as explain
 from gatepost_api.fleet import Fleet
 from gatepost_api.health import Metrics
 from gatepost_api.idempotency import CallsInProgress, Replayed, replay
 from gatepost_api.keys import load_or_create_signer
 from gatepost_api.middleware import BodySize, RateLimit, RequestId
+from gatepost_api.permissions.endpoints import router as permissions
 from gatepost_api.revisions.endpoints import router as revisions
+from gatepost_api.send_connectors.endpoints import router as send_connectors
 from gatepost_api.servers.endpoints import router as servers
 from gatepost_api.settings import Settings
 from gatepost_api.tokens.endpoints import router as tokens
@@ -34,9 +40,15 @@ from gatepost_api.work import Workshop
 NOUNS: tuple[APIRouter, ...] = (
     health.router,
     draft,
+    connectors,
+    permissions,
+    accepted_domains,
+    send_connectors,
+    explain,
     revisions,
     servers,
     enrollment,
+    denied,
     counts,
     tokens,
     audit,

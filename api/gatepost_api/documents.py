@@ -1,18 +1,32 @@
 """Fleet documents between their text, their pieces in the database, and problems; plain values, safe to pickle."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+from pydantic import ValidationError
+from pydantic_core import to_jsonable_python
+
 from gatepost.documents import DocumentError, dump_document, load_document, validate
+from gatepost.policy.model.base import Configured
 from gatepost.policy.model.bundle import canonical_bytes, digest
-from gatepost.policy.model.document import FleetDocument
-from gatepost.policy.model.errors import Fault
+from gatepost.policy.model.connector import ReceiveConnector
+from gatepost.policy.model.document import AcceptedDomain, FleetDocument
+from gatepost.policy.model.errors import Fault, faults
+from gatepost.policy.model.send_connector import SendConnector
 from gatepost_api.errors import FieldError, Invalid
 
 # Kinds of pieces that are edited one by one: the document's key, and the field that names a piece.
 KINDS = {"accepted_domains": "domain", "connectors": "name", "send_connectors": "name"}
 REST = ("tests", "assertions")
+
+
+MODELS: Mapping[str, type[Configured]] = {
+    "accepted_domains": AcceptedDomain,
+    "connectors": ReceiveConnector,
+    "send_connectors": SendConnector,
+}
 
 
 class Parsed(NamedTuple):
@@ -51,6 +65,35 @@ def canonical_text(content: dict[str, Any]) -> str:
 
 def digest_of(text: str) -> str:
     return digest(text.encode())
+
+
+def piece_of(kind: str, body: object) -> Configured:
+    """The model of one piece. Raises Invalid with every fault."""
+    try:
+        return MODELS[kind].model_validate(body)
+    except ValidationError as error:
+        raise invalid(faults(error, body)) from error
+
+
+def body_of(piece: Configured) -> dict[str, Any]:
+    """A piece as it is stored: fields at their default left out."""
+    body: dict[str, Any] = piece.model_dump(mode="json", exclude_defaults=True)
+    return body
+
+
+def with_defaults(kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored piece with every setting in it, as it is shown."""
+    return _defaults(kind) | dict(body)
+
+
+@lru_cache
+def _defaults(kind: str) -> dict[str, Any]:
+    fields = MODELS[kind].model_fields
+    return {
+        name: to_jsonable_python(field.get_default(call_default_factory=True))
+        for name, field in fields.items()
+        if not field.is_required()
+    }
 
 
 def document_of(content: dict[str, Any]) -> FleetDocument:

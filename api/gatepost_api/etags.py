@@ -41,6 +41,12 @@ async def if_match(request: Request) -> Precondition:
     return Precondition(tags=frozenset(tag.strip() for tag in given.split(",")))
 
 
+async def optional_if_match(request: Request) -> Precondition | None:
+    return await if_match(request) if "if-match" in request.headers else None
+
+
 IfMatch = Annotated[Precondition, Depends(if_match)]
+# For verbs that say what shall be, whatever was: they check the tag only when one is sent.
+OptionalIfMatch = Annotated[Precondition | None, Depends(optional_if_match)]
 # For the schema: what an endpoint that gives a tag says of it.
 ETAG_HEADER = {"headers": {"ETag": {"schema": {"type": "string"}, "description": "The object's version"}}}

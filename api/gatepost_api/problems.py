@@ -3,16 +3,18 @@
 import json
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from gatepost.policy.model.errors import faults
 from gatepost_api.errors import (
     TABLE,
     ApiError,
@@ -74,26 +76,44 @@ def shown(value: Any) -> Any:
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
-def field_errors(errors: Sequence[Any], prefix: tuple[str | int, ...] = ()) -> list[FieldError]:
-    """Pydantic's errors as ours; a remedy comes along where our own validators gave one."""
+def field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """What is wrong outside the body: in the path, the query or a header."""
     return [
         FieldError(
-            pointer=pointer((*prefix, *item["loc"])),
+            pointer=pointer(item["loc"]),
             type=item["type"],
             detail=item["msg"],
             value=shown(item.get("input")),
             remedy=getattr((item.get("ctx") or {}).get("error"), "remedy", None),
         )
-        for item in errors[:MAX_ERRORS]
+        for item in errors
     ]
+
+
+class _OfBody(NamedTuple):
+    """The framework's errors about the body in the form of pydantic's own exception."""
+
+    items: Sequence[Any]
+
+    def errors(self, *, include_url: bool) -> list[Any]:
+        return [item | {"loc": item["loc"][1:]} for item in self.items]
+
+
+def body_errors(errors: Sequence[Any], body: object) -> list[FieldError]:
+    """What is wrong in the body, with the pointers and remedies of the fleet document's own faults."""
+    found = faults(cast("ValidationError", _OfBody(errors)), body)
+    return [FieldError(**fault._asdict() | {"value": shown(fault.value)}) for fault in found]
 
 
 def from_validation(error: RequestValidationError) -> ApiError:
     errors = error.errors()
     if any(item["type"] == "json_invalid" for item in errors):
         return BadRequest(f"The body is no JSON: {errors[0].get('ctx', {}).get('error', 'syntax error')}.")
+    in_body = [item for item in errors if item["loc"][:1] == ("body",)]
+    elsewhere = [item for item in errors if item["loc"][:1] != ("body",)]
+    found = field_errors(elsewhere) + body_errors(in_body, error.body)
     return Invalid(
-        "The request holds values that are refused; nothing was stored.", errors=field_errors(errors)
+        "The request holds values that are refused; nothing was stored.", errors=found[:MAX_ERRORS]
     )
 
 

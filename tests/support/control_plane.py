@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+
 from gatepost.signing import Signed, Signer, new_seed, parse_public_key, verify
 from gatepost.wire import (
     Attempt,

@@ -16,3 +16,9 @@ class DraftSaved(BaseModel):
 
     version: int
     changes: Changes
+
+
+class Removed(BaseModel):
+    """The object is gone."""
+
+    removed: str

@@ -1,6 +1,8 @@
 """/v1/enrollment-tokens: what lets a mail host in, once and for an hour unless asked otherwise."""
 
-from fastapi import Request, Response
+from typing import Annotated
+
+from fastapi import Query, Request, Response
 
 from gatepost_api.auth import Admin
 from gatepost_api.db import ReadSession, WriteSession
@@ -16,10 +18,13 @@ router = noun("/enrollment-tokens", "enrollment")
 
 @router.get("")
 async def list_enrollment_tokens(
-    caller: Admin, session: ReadSession, asked: AskedPage
+    caller: Admin,
+    session: ReadSession,
+    asked: AskedPage,
+    name: Annotated[str | None, Query(max_length=64, description="The server it is for")] = None,
 ) -> Page[EnrollmentTokenOut]:
     """Tokens of the last 30 days, without their secrets."""
-    rows = await repository.page_of_tokens(session, asked.after, asked.limit + 1)
+    rows = await repository.page_of_tokens(session, asked.after, asked.limit + 1, name=name)
     return shown_as(asked.page(rows, lambda row: row.id), service.shown)
 
 

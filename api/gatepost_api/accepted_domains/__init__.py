@@ -1,0 +1,1 @@
+"""Accepted domains of the draft, edited one by one."""

@@ -1,0 +1,1 @@
+"""Receive connectors of the draft, edited one by one."""

@@ -1,0 +1,1 @@
+"""Access control entries of a connector, as rows."""

@@ -1,0 +1,1 @@
+"""Send connectors of the draft, edited one by one."""
