@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -25,6 +26,7 @@ from gatepost.cli import (
     tokens,
 )
 from gatepost.cli.answers import Answer, present
+from gatepost.cli.errors import Interrupted
 from gatepost.cli.exits import Exit
 from gatepost.cli.failures import fail
 from gatepost.cli.settings import Output, Settings, hoisted, wants_json
@@ -85,14 +87,19 @@ def shared_options(
     ctx.obj = Settings(url, token_file, ca_file, output)
 
 
+_command = cache(lambda: typer.main.get_command(app))
+
+
 def execute(words: Sequence[str]) -> int:
     """Run one command line -> the exit code. With --output json stdout holds JSON, whatever happens."""
     words = hoisted(words) or ["--help"]
     as_json = wants_json(words)
     try:
-        answer = typer.main.get_command(app).main(list(words), "gatepost", standalone_mode=False)
+        answer = _command().main(list(words), "gatepost", standalone_mode=False)
+        if answer == Exit.INTERRUPTED:
+            raise Interrupted("interrupted")
         if not isinstance(answer, Answer):
-            return Exit(answer or 0)  # --help, --version; 130 after Ctrl-C
+            return Exit(answer or 0)  # --help, --version
         present(answer, as_json=as_json)
         return answer.exit
     except BrokenPipeError:

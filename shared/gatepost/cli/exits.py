@@ -5,7 +5,7 @@ Everything a command can end with is an `Answer` (what it found) or an exception
 
 from enum import IntEnum
 
-from gatepost.cli.errors import CommandError, UsageRefused
+from gatepost.cli.errors import CommandError, Interrupted, UsageRefused
 from gatepost.client import ApiProblem, RefusedUrl, Unreachable
 from gatepost.documents import DocumentError
 from gatepost.policy.model.errors import BadValue
@@ -53,7 +53,7 @@ def exit_of_problem(problem: ApiProblem) -> Exit:
     return _BY_TYPE.get(problem.type) or _BY_STATUS.get(problem.status, Exit.UNEXPECTED)
 
 
-def exit_of(error: BaseException) -> Exit:
+def exit_of(error: Exception) -> Exit:
     """The exit code of whatever ended a command."""
     if isinstance(error, ApiProblem):
         return exit_of_problem(error)
@@ -61,7 +61,7 @@ def exit_of(error: BaseException) -> Exit:
         ((DocumentError, BadValue, CommandError), Exit.INVALID),
         ((UsageRefused, RefusedUrl, BadProbe), Exit.USAGE),
         ((Unreachable,), Exit.UNREACHABLE),
-        ((KeyboardInterrupt,), Exit.INTERRUPTED),
+        ((Interrupted,), Exit.INTERRUPTED),
     ):
         if isinstance(error, kinds):
             return code

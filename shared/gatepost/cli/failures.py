@@ -70,6 +70,7 @@ def _kind(error: Exception) -> str:
         Exit.USAGE: "usage",
         Exit.INVALID: "invalid",
         Exit.UNREACHABLE: "unreachable",
+        Exit.INTERRUPTED: "interrupted",
     }.get(exit_of(error), "unexpected")
 
 
