@@ -2,8 +2,8 @@
 
 Each connection has a task that opens a session, takes jobs until there are none for a while, and ends. A lane whose
 next hop does not answer rests: what it is given is refused at once (the scheduler goes on to the next hop in order),
-so that it holds up nobody else's mail. After the rest one task dials; the first session that stands ends it. One that
-has not answered for a second gives back all but a few of the jobs that wait for it.
+so that it holds up nobody else's mail. After the rest one task dials; the first session that stands ends it. How many
+jobs may wait depends on how fast they go; what is too much is refused in the same way.
 """
 
 import asyncio
@@ -16,17 +16,14 @@ import structlog
 from gatepost_agent.delivery.errors import ConnectionLost, DeliveryError, HopFailed
 from gatepost_agent.delivery.exits import Exit
 from gatepost_agent.delivery.job import Job
-from gatepost_agent.delivery.pace import Circuit, Rate, Width
+from gatepost_agent.delivery.pace import Circuit, Rate, Room, Width
 from gatepost_agent.delivery.session import Session
 from gatepost_agent.spool.errors import SpoolError
 
 log = structlog.get_logger()
 
-WAITING = 400  # jobs that may wait for one next hop
-WAITING_UNPROVEN = 20  # the same once it has not answered for PROOF_S, or has failed
-PROOF_S = 1.0
-BUSY_S = 1.0  # until jobs that found no room come again
-UNPROVEN_S = 10.0
+CROWDED_S = 1.0  # until jobs that found no room come again
+UNPROVEN_S = 10.0  # the same when no connection stands
 REQUEUED = 3  # connections that may die at once under a job before that counts as a failure
 
 
@@ -59,8 +56,7 @@ class Lane:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions = 0
         self._idle: list[asyncio.Future[bool]] = []
-        self._room_to_wait = WAITING
-        self._proof: asyncio.TimerHandle | None = None
+        self._room = Room()
         self._width = Width(most=exit_.connector.max_connections)
         self._circuit = Circuit()
         self._rate = Rate(exit_.per_minute) if exit_.per_minute else None
@@ -85,7 +81,10 @@ class Lane:
         now = self._around.clock()
         if not self._sessions and self._circuit.resting(now):
             raise Resting(f"not tried, after: {self._circuit.why}", self._circuit.rests_until)
-        if len(self._waiting) >= self._room_to_wait:
+        limit = self._room.look(now, len(self._waiting))
+        while len(self._waiting) > limit:
+            self._waiting.pop().fail(self._crowded())
+        if len(self._waiting) == limit:
             raise self._crowded()
         self._waiting.append(job)
         self.wake()
@@ -101,8 +100,6 @@ class Lane:
         opening = len(self._tasks) - self._sessions
         wide = self._width.limit if self._sessions or not self._circuit.failures else 1
         if len(self._waiting) > opening and len(self._tasks) < wide and self._around.room():
-            if not self._tasks:
-                self._proof = asyncio.get_running_loop().call_later(PROOF_S, self._thin_out)
             task = asyncio.create_task(self._work(), name=f"delivery to {self.name}")
             self._tasks.add(task)
             task.add_done_callback(self._end)
@@ -121,8 +118,6 @@ class Lane:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._proof is not None:
-            self._proof.cancel()
         self._refuse_waiting(self._stopping())
 
     # ------------------------------------------------------------------------------------------ one connection's task
@@ -134,7 +129,6 @@ class Lane:
             self._not_opened(error)
             return
         self._circuit.opened()
-        self._room_to_wait = WAITING
         self._sessions += 1
         job = None
         try:
@@ -172,6 +166,7 @@ class Lane:
         except BaseException as error:
             job.fail(error if isinstance(error, Exception) else self._stopping())
             raise
+        self._room.took_one()
         if job.met_trouble:
             self._width.met_trouble(self._around.clock())
         else:
@@ -213,7 +208,6 @@ class Lane:
         self._width.met_trouble(now)
         if self._sessions:
             return  # the connections that stand go on
-        self._room_to_wait = WAITING_UNPROVEN
         if isinstance(error, HopFailed) and not self._circuit.resting(now):
             self._circuit.failed(now, self._around.chance(), str(error))
         self._refuse_waiting(error)
@@ -227,16 +221,8 @@ class Lane:
         else:
             self._waiting.appendleft(job)
 
-    def _thin_out(self) -> None:
-        """The next hop has had its time to answer."""
-        if self._sessions:
-            return
-        self._room_to_wait = WAITING_UNPROVEN
-        while len(self._waiting) > WAITING_UNPROVEN:
-            self._waiting.pop().fail(self._crowded())
-
     def _crowded(self) -> Resting:
-        wait_s = BUSY_S if self._sessions else UNPROVEN_S
+        wait_s = CROWDED_S if self._sessions else UNPROVEN_S
         until = self._around.clock() + wait_s
         return Resting("not tried: enough messages are waiting for this next hop", until)
 

@@ -8,6 +8,8 @@ FIRST_WIDTH = 4.0
 CALM_S = 1.0  # several troubles within this time are one: the connections all met the same wall
 FIRST_REST_S = 5.0
 LONGEST_REST_S = 300.0
+MOST_WAITING = 300
+FEWEST_WAITING = 20
 FIRST_RETRY_S = 30.0
 LONGEST_RETRY_S = 1800.0
 
@@ -39,6 +41,31 @@ class Width:
         if at_s - self._eased_at >= CALM_S:
             self._eased_at = at_s
             self.now = max(1.0, min(self.now, self.most) / 2)
+
+
+@dataclass(slots=True)
+class Room:
+    """How many messages may wait for a next hop: about what it took in the last two seconds when they had to wait.
+
+    A fast one is kept busy, a slow or silent one holds up little of what delivery can have under way.
+    """
+
+    limit: int = MOST_WAITING
+    _taken: int = 0
+    _since: float = float("-inf")
+
+    def took_one(self) -> None:
+        """The next hop dealt with a message."""
+        self._taken += 1
+
+    def look(self, at_s: float, waiting: int) -> int:
+        """The limit now; judged anew once a second."""
+        age = at_s - self._since
+        if age >= 1.0:
+            judged = max(FEWEST_WAITING, min(MOST_WAITING, int(2 * self._taken / age)))
+            self.limit = judged if waiting else MOST_WAITING
+            self._taken, self._since = 0, at_s
+        return self.limit
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Protocol
 
 import structlog
@@ -24,7 +24,10 @@ from gatepost_agent.delivery.routing import Routing
 from gatepost_agent.spool.errors import NoSuchMessage, SpoolClosed, SpoolError
 from gatepost_agent.spool.messages import Bounce, Outcome, QueuedMessage, Result
 
-IN_FLIGHT = 600  # messages under way at one time
+IN_FLIGHT = 300  # messages under way at one time
+RESERVE = 300  # as many more, for mail to other next hops, when those under way come to no end
+LOOK_S = 0.25  # how often the reserve may be used
+SLOW = 50  # fewer than this come to an end in that time
 SETTLE_S = 10.0  # at the end: for the last settlements
 FAILED_S = 60.0  # until a message that met a bug of ours is tried again
 
@@ -66,6 +69,7 @@ class Delivery:
         chance: Callable[[], float] = random.random,
         log_attempts: Callable[[QueuedMessage, Sequence[Attempt], float], None] = log_attempts,
         in_flight: int = IN_FLIGHT,
+        reserve: int = RESERVE,
     ) -> None:
         """`clock` gives seconds since the epoch, as the spool's does."""
         self.bounces = Bounces(clock=clock)
@@ -76,6 +80,9 @@ class Delivery:
         self._chance = chance
         self._log_attempts = log_attempts
         self._most = in_flight
+        self._reserve = reserve
+        self._ends = 0  # attempts that came to an end since the last look
+        self._looks_at = 0.0
         self._turns = itertools.count()
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -107,16 +114,29 @@ class Delivery:
 
     async def _take_and_attempt(self) -> None:
         while True:
-            while (free := self._most - len(self._under_way)) <= 0:
+            while not (free := self._free()):
                 self._room.clear()
-                await self._room.wait()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._room.wait(), LOOK_S)
             for message in await self._queue.take(free):
                 task = asyncio.create_task(self._attempt(message), name="delivery attempt")
                 self._under_way.add(task)
                 task.add_done_callback(self._ended)
 
+    def _free(self) -> int:
+        """How many messages to take. When those under way are stuck, a look past them at what else is due."""
+        free = self._most - len(self._under_way)
+        now = asyncio.get_running_loop().time()
+        if free > 0 or now < self._looks_at:
+            return max(0, free)
+        # Only what came to an end in the last LOOK_S counts, not what did in a quiet hour before.
+        slow = self._ends < SLOW and now < self._looks_at + LOOK_S
+        self._ends, self._looks_at = 0, now + LOOK_S
+        return max(0, free + self._reserve) if slow else 0
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
+        self._ends += 1
         self._room.set()
 
     async def _attempt(self, message: QueuedMessage) -> None:

@@ -253,13 +253,18 @@ def test_one_dead_smart_host_slows_nobody_else(run: Run) -> None:
                 name="dead", address_spaces=["dead.org"], smart_hosts=[f"127.0.0.1:{dead.port}"]
             )
             to_alive = send_connector(name="alive", smart_hosts=[f"127.0.0.2:{alive.port}"])
-            # Ten times more mail for the dead host than may be under way, and its hosts hang till the test is over.
+            # Ten times more mail for the dead host, which never ends a connection, than may be under way.
             async with running(World(to_dead, to_alive, in_flight=50)) as world:
                 for number in range(500):
                     world.queue.add(message(number, f"r{number}@dead.org"))
                 for number in range(500, 600):
                     world.queue.add(message(number, f"r{number}@alive.org"))
-                await eventually(lambda: len(alive.messages) == 100)
+
+                def arrived() -> bool:
+                    world.pass_time(0.3)
+                    return len(alive.messages) == 100
+
+                await eventually(arrived)
                 assert world.queue.settled[0][0] >= 500
                 assert dead.open <= 4
                 world.stopping.set()
