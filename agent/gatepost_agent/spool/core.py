@@ -17,7 +17,7 @@ from gatepost_agent.spool.writer import Submitted, Writer
 
 T = TypeVar("T")
 
-_BODY_WORKERS = 8
+_BODY_WORKERS = 4  # more of them make small mail wait for the disk
 
 
 class Core:

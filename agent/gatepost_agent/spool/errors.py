@@ -2,8 +2,10 @@
 
 from typing import Literal
 
+from gatepost_agent.errors import AgentError
 
-class SpoolError(Exception):
+
+class SpoolError(AgentError):
     """Root of the spool's errors; the text says what to do."""
 
 

@@ -141,3 +141,5 @@ class SpoolStatus(NamedTuple):
     oldest_received_at: float | None  # of the queued, not held messages
     accepting: bool
     problems: tuple[str, ...]
+    transactions: int = 0  # since the start
+    commit_s: float = 0.0  # seconds spent in them

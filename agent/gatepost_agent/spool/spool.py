@@ -182,6 +182,7 @@ class Spool:
     def status(self) -> SpoolStatus:
         """Numbers for health and metrics."""
         schedule, custody = self._core.schedule, self._core.writer.custody
+        store, trouble = custody.store, custody.trouble  # the writer's thread may change them meanwhile
         return SpoolStatus(
             queued=len(schedule.queued) - schedule.held,
             held=schedule.held,
@@ -189,5 +190,7 @@ class Spool:
             bytes=schedule.bytes,
             oldest_received_at=schedule.oldest(),
             accepting=self.room() == "ok",
-            problems=custody.problems + ((custody.trouble,) if custody.trouble else ()),
+            problems=custody.problems + ((trouble,) if trouble else ()),
+            transactions=store.groups if store else 0,
+            commit_s=store.commit_s if store else 0.0,
         )

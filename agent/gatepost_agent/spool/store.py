@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import apsw
@@ -53,6 +54,7 @@ class Store:
         self.store_id = ""
         self.totals: dict[CountKey, int] = {}  # committed; replaced, never changed in place
         self.groups = 0  # transactions so far
+        self.commit_s = 0.0  # seconds spent in them
 
     def read_totals(self) -> None:
         """Take the counts of earlier runs, and the name under which they go on."""
@@ -73,6 +75,7 @@ class Store:
 
     def apply(self, change: Change) -> None:
         """One transaction, a fixed number of SQLite calls however many callers it serves. Raises apsw.Error."""
+        began = perf_counter()
         self._fault("group-begun")
         self._db.execute("BEGIN IMMEDIATE")
         try:
@@ -83,6 +86,7 @@ class Store:
             self._roll_back()
             raise
         self.groups += 1
+        self.commit_s += perf_counter() - began
         if change.counts:
             self.totals = _sum(self.totals, change.counts)
         self._fault("group-committed")
