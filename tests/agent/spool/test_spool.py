@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from gatepost_agent.spool.errors import NoSuchMessage, NotStored, SpoolClosed, SpoolInUse
 from gatepost_agent.spool.messages import (
@@ -431,3 +432,15 @@ def test_a_backlog_that_memory_does_not_hold_is_read_from_the_disk_in_order(tmp_
             assert [await read(spool, message) for message in messages] == [body_of(n) for n in range(30)]
 
     run(story())
+
+
+def test_it_runs_on_uvloop_as_well(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            for number, size in ((1, 500), (2, 400_000)):
+                await receive(spool, body_of(number, size))
+                message = await take_one(spool)
+                assert await read(spool, message) == body_of(number, size)
+                assert await spool.settle(message.id, [outcome(KATE)]) is None
+
+    uvloop.run(story())
