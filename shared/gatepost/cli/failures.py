@@ -9,6 +9,7 @@ import typer
 
 from gatepost.cli.answers import print_json, say
 from gatepost.cli.exits import Exit, exit_of
+from gatepost.cli.reports import finding_line
 from gatepost.client import ApiProblem
 from gatepost.documents import DocumentError
 from gatepost.printable import printable
@@ -38,7 +39,7 @@ def lines(error: Exception) -> Iterator[str]:
     if isinstance(error, ApiProblem):
         yield f"gatepost: {printable(error.title)}. {printable(error.detail)}"
         yield from (fault_line(fault._asdict()) for fault in error.errors)
-        yield from (finding_line(finding) for finding in error.members.get("findings", ()))
+        yield from (f"  {finding_line(finding)}" for finding in error.members.get("findings", ()))
         if error.status >= 500:
             yield f"  request {printable(error.request_id)}"
     elif isinstance(error, DocumentError):
@@ -55,12 +56,6 @@ def fault_line(fault: Mapping[str, Any]) -> str:
     remedy = f" {printable(str(fault['remedy']))}" if fault.get("remedy") else ""
     detail = printable(str(fault.get("detail", ""))).removesuffix(".")
     return f"  {printable(str(fault.get('pointer') or '/'))}: {detail}{seen}.{remedy}"
-
-
-def finding_line(finding: Mapping[str, Any]) -> str:
-    """A finding of policy: how bad, which, what."""
-    told = finding.get("detail") or finding.get("message") or ""
-    return f"  {finding.get('severity', 'finding')} {finding.get('id', '')}: {printable(str(told))}"
 
 
 def _kind(error: Exception) -> str:
