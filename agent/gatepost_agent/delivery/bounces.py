@@ -152,7 +152,7 @@ class _Report(NamedTuple):
                 f"Final-Recipient: {kind}; {_unitext(attempt.recipient)}",
                 "Action: failed",
                 f"Status: {attempt.status}",
-                *([f"Remote-MTA: dns; {attempt.peer.hop}"] if attempt.peer.address else []),
+                *([f"Remote-MTA: dns; {attempt.peer.host}"] if attempt.peer.address else []),
                 f"Diagnostic-Code: {'smtp' if attempt.peer.address else 'x-gatepost'}; {attempt.reply}",
                 f"Last-Attempt-Date: {formatdate(self.now)}",
                 "",

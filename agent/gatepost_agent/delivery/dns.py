@@ -49,9 +49,15 @@ class Resolver(Protocol):
 class SystemResolver:
     """`Resolver` from the host's configuration. `close` it."""
 
-    def __init__(self, shuffle: Callable[[list[str]], None] = random.shuffle) -> None:
+    def __init__(
+        self,
+        *,
+        servers: dns.asyncresolver.Resolver | None = None,
+        shuffle: Callable[[list[str]], None] = random.shuffle,
+    ) -> None:
+        """`servers`: which DNS servers to ask; those of /etc/resolv.conf by default."""
         self._shuffle = shuffle
-        self._dns = dns.asyncresolver.Resolver()
+        self._dns = servers or _configured()
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._threads = ThreadPoolExecutor(NAME_THREADS, thread_name_prefix="resolve")
         self._named: Cache[list[str]] = Cache()
@@ -102,6 +108,14 @@ class SystemResolver:
         except (OSError, UnicodeError) as error:  # TimeoutError too
             raise HopFailed(f"the name {host} does not resolve: {error}", status="4.4.3") from error
         return list(dict.fromkeys(rows))
+
+
+def _configured() -> dns.asyncresolver.Resolver:
+    try:
+        return dns.asyncresolver.Resolver()
+    except dns.resolver.NoResolverConfiguration:
+        # A host without DNS can still relay to smart hosts by address.
+        return dns.asyncresolver.Resolver(configure=False)
 
 
 def _getaddrinfo(host: str) -> list[str]:

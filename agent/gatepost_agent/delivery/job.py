@@ -8,9 +8,10 @@ from gatepost_agent.spool.messages import QueuedMessage, Result
 
 
 class Peer(NamedTuple):
-    """Who answered: the next hop as routing named it, the address and port that were dialled, TLS in words."""
+    """Who answered: the next hop as routing named it, the host's name, address and port as dialled, TLS in words."""
 
     hop: str
+    host: str = ""
     address: str = ""
     tls: str = ""
 

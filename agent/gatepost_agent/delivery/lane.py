@@ -57,6 +57,7 @@ class Lane:
         self._sessions = 0
         self._idle: list[asyncio.Future[bool]] = []
         self._room = Room()
+        self._stopped = False
         self._width = Width(most=exit_.connector.max_connections)
         self._circuit = Circuit()
         self._rate = Rate(exit_.per_minute) if exit_.per_minute else None
@@ -99,6 +100,8 @@ class Lane:
                 return
         opening = len(self._tasks) - self._sessions
         wide = self._width.limit if self._sessions or not self._circuit.failures else 1
+        if self._stopped:
+            wide = 0
         if len(self._waiting) > opening and len(self._tasks) < wide and self._around.room():
             task = asyncio.create_task(self._work(), name=f"delivery to {self.name}")
             self._tasks.add(task)
@@ -115,6 +118,7 @@ class Lane:
 
     async def stop(self) -> None:
         """End all connections; what was not decided is refused."""
+        self._stopped = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -142,9 +146,8 @@ class Lane:
 
     async def _use(self, session: Session) -> Job | None:
         """Deliver until there is no reason to go on; return a job that was taken and not begun."""
-        most = self.exit.connector.smtp_max_messages_per_connection
         begun: Job | None = None
-        while begun or (session.delivered < most and len(self._tasks) <= self._width.limit):
+        while begun or self._may_go_on(session, 0):
             job = begun or self._next() or await self._wait_for_one()
             if job is None or (not begun and not session.usable):
                 return job
@@ -153,9 +156,17 @@ class Lane:
                 break
         return None
 
+    def _may_go_on(self, session: Session, under_way: int) -> bool:
+        """Whether one more message may use this connection."""
+        most = self.exit.connector.smtp_max_messages_per_connection
+        return session.delivered + under_way < most and len(self._tasks) <= self._width.limit
+
     async def _deliver(self, session: Session, job: Job) -> Job | None:
+        def following() -> Job | None:
+            return self._next() if self._may_go_on(session, 1) else None
+
         try:
-            begun = await session.deliver(job, self._next)
+            begun = await session.deliver(job, following)
         except ConnectionLost as lost:
             self._width.met_trouble(self._around.clock())
             self._requeue(job, session, lost)
@@ -238,6 +249,6 @@ class Lane:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("delivery_task_failed", next_hop=self.name, exc_info=error)
             self._refuse_waiting(HopFailed("internal error in delivery"))
-        if self._waiting and not (task.cancelled()):
+        if self._waiting:
             self.wake()
         self._around.ended()

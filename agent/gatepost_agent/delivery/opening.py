@@ -84,7 +84,7 @@ class _Opening:
         if use_tls:
             extensions = await self._start_tls(extensions)
         await self._log_in(extensions)
-        peer = Peer(hop=self._hop, address=str(self._target), tls=self._tls)
+        peer = Peer(hop=self._hop, host=self._target.name, address=str(self._target), tls=self._tls)
         return Session(self._channel, extensions, peer, self._exit.timeouts)
 
     async def _hello(self) -> Extensions:

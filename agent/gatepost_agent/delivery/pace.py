@@ -110,4 +110,6 @@ class Rate:
         _, allowed = take(self._state, at_s, self.per_minute)
         if allowed or self._state is None:
             return 0.0
-        return max(0.001, self._state - at_s - 60.0 + 30.0 / self.per_minute)
+        return (
+            max(0.0, self._state - at_s - 60.0 + 30.0 / self.per_minute) + 0.001
+        )  # and a little, for rounding
