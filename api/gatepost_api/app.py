@@ -30,6 +30,7 @@ from gatepost_api.idempotency import CallsInProgress, Replayed, replay
 from gatepost_api.keys import load_or_create_signer
 from gatepost_api.middleware import BodySize, RateLimit, RequestId
 from gatepost_api.permissions.endpoints import router as permissions
+from gatepost_api.plans.endpoints import router as plans
 from gatepost_api.revisions.endpoints import router as revisions
 from gatepost_api.send_connectors.endpoints import router as send_connectors
 from gatepost_api.servers.endpoints import router as servers
@@ -44,6 +45,7 @@ NOUNS: tuple[APIRouter, ...] = (
     permissions,
     accepted_domains,
     send_connectors,
+    plans,
     explain,
     revisions,
     servers,

@@ -327,7 +327,7 @@ class Acknowledgement(Base):
     who: Mapped[str] = mapped_column(String(255))
     token_id: Mapped[str] = mapped_column(String(40))
     why: Mapped[str] = mapped_column(Text)
-    until: Mapped[datetime | None]
+    until: Mapped[datetime]
     created_at: Mapped[datetime]
 
 

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("who", sa.String(length=255), nullable=False),
         sa.Column("token_id", sa.String(length=40), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
-        sa.Column("until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_acknowledgement")),
         info={"keeps": "fixed"},

@@ -1,5 +1,6 @@
 """Enrolment: a one-time token becomes a server. Idempotent on (token, public key), so a lost reply costs no use."""
 
+import time
 from datetime import UTC, datetime
 
 from pydantic import TypeAdapter, ValidationError
@@ -13,6 +14,8 @@ from gatepost_api.audit.service import Target, record
 from gatepost_api.auth import Caller, Role, issue, new_id, proves
 from gatepost_api.errors import Banned, FieldError, Invalid, NameTaken, NotAuthenticated
 from gatepost_api.fleet import Fleet, tick
+from gatepost_api.plans.judging import holding_one
+from gatepost_api.plans.repository import acknowledgements
 from gatepost_api.revisions import repository as revisions
 from gatepost_api.revisions.rendering import render_published
 from gatepost_api.servers import assigning
@@ -94,7 +97,7 @@ class Enrolling:
         return server
 
     async def _assign(self, session: AsyncSession, server: Server, assignment: Assignment, v: int) -> None:
-        """What is in force already is for the new server too."""
+        """What is in force already is for the new server too, unless findings about it hold it up."""
         latest = await revisions.latest(session)
         if latest is None:
             return
@@ -102,7 +105,14 @@ class Enrolling:
         text = latest.document
         rendered = await self._workshop.run(len(text), render_published, text, facts)
         await revisions.keep_bundles(session, self._signer, rendered.bundles)
-        assigning.assign(assignment, rendered.by_server[server.id], latest.number, v)
+        digest = rendered.by_server[server.id]
+        known = await acknowledgements(session)
+        holding = await self._workshop.run(len(text), holding_one, text, facts[0], known, time.time())
+        if holding:
+            reason = "; ".join(finding.detail for finding in holding)[:1000]
+            assigning.block(assignment, digest, latest.number, v, reason)
+        else:
+            assigning.assign(assignment, digest, latest.number, v)
 
 
 async def _valid_token(session: AsyncSession, text: str) -> EnrollmentToken:

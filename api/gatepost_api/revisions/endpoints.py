@@ -42,7 +42,7 @@ async def publish(
     response: Response,
 ) -> RevisionOut:
     """Publishes the draft; If-Match carries the draft's ETag. Publishing what is in force changes nothing."""
-    revision = await service.publish(press(request), session, caller, match=match, message=body.message)
+    revision = await service.publish(press(request), session, caller, match=match, wanted=body)
     response.headers["Location"] = f"/v1/revisions/{revision.number}"
     return RevisionOut.model_validate(revision)
 
@@ -72,6 +72,6 @@ async def rollback(
 ) -> RevisionOut:
     """Publishes an older document as a new revision and makes it the draft; If-Match is the draft's ETag."""
     revision = await service.roll_back(
-        press(request), session, caller, match=match, number=number, reason=body.reason
+        press(request), session, caller, match=match, number=number, wanted=body
     )
     return RevisionOut.model_validate(revision)

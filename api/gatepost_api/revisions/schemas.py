@@ -5,6 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gatepost_api.plans.schemas import AcknowledgementIn
+
+Acknowledgements = Annotated[tuple[AcknowledgementIn, ...], Field(max_length=100)]
 Text = Annotated[str, Field(max_length=1000)]
 
 
@@ -14,6 +17,7 @@ class PublishIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     message: Text = ""
+    acknowledgements: Acknowledgements = ()
 
 
 class RollbackIn(BaseModel):
@@ -22,6 +26,7 @@ class RollbackIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Text = ""
+    acknowledgements: Acknowledgements = ()
 
 
 class RevisionOut(BaseModel):

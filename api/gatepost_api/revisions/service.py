@@ -1,7 +1,7 @@
 """Publishing a draft, and going back: both end in a new revision, new bundles and new generations."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -9,19 +9,21 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.signing import Signer
 from gatepost_api.audit.service import Target, record
-from gatepost_api.auth import Caller
+from gatepost_api.auth import Caller, Role, require
 from gatepost_api.db import Database
 from gatepost_api.draft import repository as draft_rows
 from gatepost_api.draft import service as drafts
 from gatepost_api.errors import NotFound, Unavailable
 from gatepost_api.etags import Precondition
 from gatepost_api.fleet import Fleet, tick
+from gatepost_api.plans import service as plans
+from gatepost_api.plans.service import Prepared
 from gatepost_api.revisions import repository
-from gatepost_api.revisions.rendering import Rendered, render_fleet
-from gatepost_api.revisions.schemas import RevisionOut
+from gatepost_api.revisions.rendering import Rendered
+from gatepost_api.revisions.schemas import PublishIn, RevisionOut, RollbackIn
 from gatepost_api.servers import assigning
 from gatepost_api.servers import repository as server_rows
-from gatepost_api.tables import Revision, Server
+from gatepost_api.tables import Assignment, Revision, Server
 from gatepost_api.work import Workshop
 
 
@@ -32,15 +34,6 @@ class Press(NamedTuple):
     workshop: Workshop
     fleet: Fleet
     signer: Signer
-
-
-class Prepared(NamedTuple):
-    """A publish worked out before the write transaction, and the state it was worked out for."""
-
-    version: int
-    content: dict[str, Any]
-    server_versions: dict[str, int]
-    rendered: Rendered
 
 
 async def get(session: AsyncSession, number: int) -> Revision:
@@ -55,37 +48,41 @@ def content_of(revision: Revision) -> dict[str, Any]:
     return content
 
 
-async def prepare(press: Press, match: Precondition, content: dict[str, Any] | None) -> Prepared:
-    """Check and render the draft (or `content`) away from the loop, without holding up other writers."""
-    async with press.database.reading() as session:
-        draft = await drafts.read(session)
-        servers = await server_rows.active_servers(session)
-    match.check(draft.version, "The draft")
-    content = draft.content if content is None else content
-    facts = [assigning.facts_of(server) for server in servers]
-    rendered = await press.workshop.run(len(str(content)), render_fleet, content, facts)
-    return Prepared(draft.version, content, {server.id: server.version for server in servers}, rendered)
-
-
 async def publish(
-    press: Press, session: AsyncSession, caller: Caller, *, match: Precondition, message: str
+    press: Press, session: AsyncSession, caller: Caller, *, match: Precondition, wanted: PublishIn
 ) -> Revision:
     """The draft as a new revision. The same draft twice is the same revision, without a second generation."""
-    prepared = await prepare(press, match, None)
+    given = plans.taken_on(caller, wanted.acknowledgements)
+    prepared = await plans.prepare(press.database, press.workshop, None, given)
+    match.check(prepared.version, "The draft")
+    await plans.acknowledge(session, caller, wanted.acknowledgements, prepared.judged.plan.findings)
+    plans.refuse_held(prepared.judged.plan.holding)
     row = await draft_rows.draft_row(session, lock=True)
     match.check(row.version, "The draft")
-    return await _store(press, session, caller, prepared, message=message, rollback_of=None)
+    return await _store(press, session, caller, prepared, message=wanted.message)
 
 
 async def roll_back(
-    press: Press, session: AsyncSession, caller: Caller, *, match: Precondition, number: int, reason: str
+    press: Press,
+    session: AsyncSession,
+    caller: Caller,
+    *,
+    match: Precondition,
+    number: int,
+    wanted: RollbackIn,
 ) -> Revision:
-    """An older document as a new revision, and as the draft; servers' facts go back with it."""
+    """An older document as a new revision, and as the draft. What widens is for admins."""
     async with press.database.reading() as reading:
         old = await get(reading, number)
-    prepared = await prepare(press, match, content_of(old))
-    await drafts.replace(session, caller, match, prepared.content, reason=reason)
-    message = reason or f"Back to revision {number}"
+    given = plans.taken_on(caller, wanted.acknowledgements)
+    prepared = await plans.prepare(press.database, press.workshop, content_of(old), given)
+    plan = prepared.judged.plan
+    if not plan.only_narrows:
+        require(caller, Role.admin, f"Going back to revision {number} widens what is allowed.")
+    await plans.acknowledge(session, caller, wanted.acknowledgements, plan.findings)
+    plans.refuse_held(plan.holding)
+    await drafts.replace(session, caller, match, prepared.content, reason=wanted.reason)
+    message = wanted.reason or f"Back to revision {number}"
     return await _store(press, session, caller, prepared, message=message, rollback_of=number)
 
 
@@ -96,21 +93,21 @@ async def _store(
     prepared: Prepared,
     *,
     message: str,
-    rollback_of: int | None,
+    rollback_of: int | None = None,
 ) -> Revision:
     v = await tick(session, press.fleet)
     servers = await server_rows.active_servers(session)
-    if {server.id: server.version for server in servers} != prepared.server_versions:
+    if _versions(servers) != _versions(prepared.servers):
         raise Unavailable("Servers changed in the same moment. Try again.", headers={"Retry-After": "1"})
+    rows = await server_rows.assignments(session)
     parent = await repository.latest(session)
     published = {server.id: _published(server) for server in servers}
-    rendered = prepared.rendered
-    unchanged = parent is not None and (parent.digest, parent.servers) == (rendered.digest, published)
-    if unchanged and parent is not None and rollback_of is None:
+    rendered = prepared.judged.rendered
+    if parent is not None and rollback_of is None and not _is_news(parent, rendered, published, rows):
         return parent
     await repository.keep_bundles(session, press.signer, rendered.bundles)
     number = parent.number + 1 if parent else 1
-    changed = await _assign(session, servers, rendered, number, v)
+    changed = _assign(servers, rows, rendered, number, v)
     revision = Revision(
         number=number,
         digest=rendered.digest,
@@ -120,7 +117,12 @@ async def _store(
         rollback_of=rollback_of,
         message=message,
         author=caller.name,
-        report={"changed_servers": changed, "bundles": len(rendered.bundles)},
+        report={
+            "changed_servers": changed,
+            "bundles": len(rendered.bundles),
+            "only_narrows": prepared.judged.plan.only_narrows,
+            "findings": len(prepared.judged.plan.findings),
+        },
         created_at=datetime.now(UTC),
     )
     session.add(revision)
@@ -131,15 +133,27 @@ async def _store(
     return revision
 
 
+def _versions(servers: Sequence[Server]) -> dict[str, int]:
+    return {server.id: server.version for server in servers}
+
+
+def _is_news(
+    parent: Revision, rendered: Rendered, published: dict[str, Any], rows: Mapping[str, Assignment]
+) -> bool:
+    """Whether publishing would give anybody anything: another document, other servers, or one that was blocked."""
+    if (parent.digest, parent.servers) != (rendered.digest, published):
+        return True
+    return any(rows[server_id].state == "blocked" for server_id in published)
+
+
 def _published(server: Server) -> dict[str, Any]:
     return {"name": server.name, "fqdn": server.fqdn, "labels": server.labels, "addresses": server.addresses}
 
 
-async def _assign(
-    session: AsyncSession, servers: Sequence[Server], rendered: Rendered, number: int, v: int
+def _assign(
+    servers: Sequence[Server], rows: Mapping[str, Assignment], rendered: Rendered, number: int, v: int
 ) -> list[str]:
     """Give every server its bundle; the names of those for which that is something new."""
-    rows = await server_rows.assignments(session)
     changed = []
     for server in servers:
         anew = assigning.publish_facts(server)

@@ -1,17 +1,9 @@
 """Giving servers what they shall run. A change of digest, name or address map raises the generation by one."""
 
-from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-
-from sqlalchemy import update
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost_api.revisions.rendering import ServerFacts
 from gatepost_api.tables import Assignment, Server
-
-# States in which a server may be offered what it is assigned.
-OFFERED = frozenset({"pending", "offered", "applying", "running", "settled", "rejected", "rolled_back"})
-HELD = frozenset({"held", "blocked"})
 
 
 def facts_of(server: Server) -> ServerFacts:
@@ -50,15 +42,11 @@ def assign(
     return True
 
 
-async def store_states(session: AsyncSession, changes: Mapping[str, tuple[int, str, str]]) -> None:
-    """Store (generation, state, reason) of servers, where the assignment still has that generation."""
-    now = datetime.now(UTC)
-    for server_id, (generation, state, reason) in changes.items():
-        query = update(Assignment).where(
-            Assignment.server_id == server_id, Assignment.generation == generation
-        )
-        await session.execute(query.values(state=state, reason=reason, changed_at=now))
-
-
-def changed_ids(pairs: Iterable[tuple[str, bool]]) -> list[str]:
-    return [server_id for server_id, changed in pairs if changed]
+def block(assignment: Assignment, digest: str, revision: int, v: int, reason: str) -> None:
+    """Set what a server would run if findings did not hold it up: nothing is offered until the next publish."""
+    assignment.digest = digest
+    assignment.revision = revision
+    assignment.v = v
+    assignment.state = "blocked"
+    assignment.reason = reason
+    assignment.changed_at = datetime.now(UTC)
