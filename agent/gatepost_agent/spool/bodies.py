@@ -46,7 +46,13 @@ class BodyFile:
 
     def finish(self, message: QueuedMessage) -> None:
         """Close it so that it survives a power cut, name included."""
-        closing = {"message_id": message.message_id, "size": message.size, "crc32": message.crc32}
+        closing = {  # what the first line could not know
+            "message_id": message.message_id,
+            "size": message.size,
+            "crc32": message.crc32,
+            "eight_bit": message.envelope.eight_bit,
+            "smtp_utf8": message.envelope.smtp_utf8,
+        }
         self._file.append([b"\n", json.dumps(closing).encode("ascii"), b"\n"])
         self._file.sync()
         self._fault("body-synced")
@@ -107,7 +113,11 @@ class Bodies:
         closing_line = tail[tail.rstrip(b"\n").rfind(b"\n") + 1 :]
         try:
             closing = json.loads(closing_line)
-            message = from_line(head)._replace(
+            draft = from_line(head)
+            message = draft._replace(
+                envelope=draft.envelope._replace(
+                    eight_bit=closing["eight_bit"], smtp_utf8=closing["smtp_utf8"]
+                ),
                 message_id=closing["message_id"],
                 size=closing["size"],
                 crc32=closing["crc32"],

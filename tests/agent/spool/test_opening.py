@@ -102,6 +102,21 @@ def test_a_lost_database_does_not_lose_large_messages_and_does_not_repeat_ids(tm
     run(story())
 
 
+def test_what_only_the_end_of_a_message_tells_comes_back_from_its_file_too(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            incoming = spool.begin(envelope())
+            incoming.write(body_of(1, 200_000))
+            await incoming.commit("<8@x>", envelope()._replace(eight_bit=True, smtp_utf8=True))
+        (tmp_path / "spool.db").unlink()
+        async with opened(tmp_path) as spool:
+            (message,) = (await queued(spool)).values()
+            assert message.envelope == envelope()._replace(eight_bit=True, smtp_utf8=True)
+            assert message.message_id == "<8@x>"
+
+    run(story())
+
+
 def test_damage_that_is_met_while_running_is_set_aside_and_work_goes_on(tmp_path: Path) -> None:
     async def story() -> None:
         bodies = await filled(tmp_path)
