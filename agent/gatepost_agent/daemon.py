@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gatepost_agent.control.faults import Fault, no_fault
+from gatepost_agent.control.identity import load_identity
 from gatepost_agent.control.side import Control, Outside
 from gatepost_agent.control.state_folder import StateFolder
 from gatepost_agent.current import Current
@@ -45,14 +46,24 @@ def run(settings: Settings, options: Options = Options()) -> None:  # noqa: B008
 
     folder = StateFolder.open(settings.state_dir, fault=options.fault)
     with folder.locked():
+        load_identity(folder)  # before a spool is made for an agent that nobody knows
         mail_log = MailLog(folder.path)
         configure_logs(settings.log_level, mail_log)
         log.info("settings in force: %s", in_force(settings))
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(_Agent(folder, settings, options, mail_log).live())
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
         finally:
             mail_log.close()
+
+
+def _first(error: BaseException) -> BaseException:
+    """What a person can act on, out of the groups that tasks leave."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class _Agent:

@@ -4,6 +4,7 @@ import hashlib
 import socket
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple, Protocol
 from uuid import uuid4
 
@@ -17,6 +18,9 @@ from gatepost.wire import (
     Running,
 )
 from gatepost_agent import __version__
+
+DeviceKey = tuple[str, str]
+MAX_DEVICES = 2000  # in one report; the rest comes with the next
 
 
 class Figures(Protocol):
@@ -69,6 +73,7 @@ class Reporter:
         self._seq = 0
         self._known_facts = ""
         self._known_counters: dict[str, CounterSet] = {}
+        self._known_devices: dict[DeviceKey, DeviceRow] = {}
         self.incarnation = uuid4().hex
 
     def report(self) -> CheckinRequest:
@@ -88,12 +93,13 @@ class Reporter:
             denied_version=self._sources.denied_version(),
             queue=self._sources.figures.queue(),
             counters=self._news(),
-            devices=self._sources.figures.devices()[:2000],
+            devices=self._seen(),
         )
 
     def acknowledged(self, report: CheckinRequest) -> None:
         """The control plane has this report: what it knows need not be said again."""
         self._known_facts = report.facts_digest
+        self._known_devices |= {_key(row): _ageless(row) for row in report.devices}
         for counted in report.counters:
             self._known_counters[counted.incarnation] = counted
             self._sources.figures.acknowledge(counted)
@@ -102,6 +108,7 @@ class Reporter:
         """The control plane knows nothing of us: tell everything again."""
         self._known_facts = ""
         self._known_counters = {}
+        self._known_devices = {}
 
     def renew(self) -> None:
         """Begin a new incarnation, as after a restart."""
@@ -117,3 +124,19 @@ class Reporter:
     def _news(self) -> tuple[CounterSet, ...]:
         sets = self._sources.figures.counters()
         return tuple(known for known in sets if self._known_counters.get(known.incarnation) != known)[:60]
+
+    def _seen(self) -> tuple[DeviceRow, ...]:
+        """The devices with something new about them; those that are gone are forgotten."""
+        rows = self._sources.figures.devices()
+        present = {_key(row) for row in rows}
+        self._known_devices = {key: row for key, row in self._known_devices.items() if key in present}
+        news = (row for row in rows if self._known_devices.get(_key(row)) != _ageless(row))
+        return tuple(islice(news, MAX_DEVICES))
+
+
+def _key(row: DeviceRow) -> DeviceKey:
+    return row.address, row.connector
+
+
+def _ageless(row: DeviceRow) -> DeviceRow:
+    return row.model_copy(update={"first_seen_age_s": 0.0, "last_seen_age_s": 0.0})

@@ -1,0 +1,143 @@
+"""The queue commands on a real spool."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost.policy.dialogue.decision import Envelope
+from gatepost_agent.errors import AgentError, UsageRefused
+from gatepost_agent.local.queue import queue_commands
+from gatepost_agent.spool.messages import Outcome, Result, SpoolLimits
+from gatepost_agent.spool.spool import Spool
+
+LIMITS = SpoolLimits(free_floor=0)
+
+
+async def _put(spool: Spool, client: str, recipient: str) -> int:
+    envelope = Envelope(
+        connector="Relay",
+        principal="",
+        client=client,
+        helo="x",
+        mail_from="a@contoso.com",
+        recipients=(recipient,),
+    )
+    incoming = spool.begin(envelope)
+    incoming.write(b"Subject: x\r\n\r\nhello\r\n")
+    return (await incoming.commit(f"<{recipient}>")).internal_id
+
+
+async def _told(
+    spool: Spool, command: str, arguments: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    return [row async for row in queue_commands(spool)[command](arguments or {})]
+
+
+async def _opened(folder: Path) -> AsyncIterator[Spool]:
+    spool = await Spool.open(folder, LIMITS)
+    try:
+        yield spool
+    finally:
+        await spool.close()
+
+
+def test_list_hold_release_and_delete_by_filter(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            two = await _put(spool, "10.0.0.2", "kim@fabrikam.com")
+            assert [row["id"] for row in await _told(spool, "queue list")] == [one, two]
+            assert await _told(spool, "queue hold", {"client": "10.0.0.1", "dry_run": True}) == [
+                {"would": 1, "ids": [one]}
+            ]
+            assert await _told(spool, "queue hold", {"client": "10.0.0.1"}) == [{"done": 1}]
+            [held] = await _told(spool, "queue list", {"client": "10.0.0.1"})
+            assert (held["standing"], held["to"]) == ("held", ["kate@fabrikam.com"])
+            assert await _told(spool, "queue release", {"ids": [one]}) == [{"done": 1}]
+            assert await _told(spool, "queue delete", {"to": "kim@fabrikam.com"}) == [{"done": 1}]
+            assert [row["id"] for row in await _told(spool, "queue list")] == [one]
+
+    asyncio.run(story())
+
+
+def test_show_tells_each_recipient(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            await spool.take(1)
+            await spool.settle(
+                one, [Outcome("kate@fabrikam.com", Result.NOT_NOW, "451 later", "hop:25")], 2e9
+            )
+            [row] = await _told(spool, "queue show", {"ids": [one]})
+            assert row["recipients"][0]["last_reply"] == "451 later"
+            assert row["next_hop"] == "hop:25"
+            with pytest.raises(AgentError, match="99"):
+                await _told(spool, "queue show", {"ids": [99]})
+
+    asyncio.run(story())
+
+
+def test_a_failed_message_is_kept_and_can_be_tried_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            await spool.take(1)
+            await spool.settle(one, [Outcome("kate@fabrikam.com", Result.NEVER, "550 no", "hop:25")])
+            assert await _told(spool, "queue list") == []
+            assert [row["id"] for row in await _told(spool, "queue list", {"kept": True})] == [one]
+            assert await _told(spool, "queue retry", {"ids": [one]}) == [{"done": 1}]
+            assert [row["id"] for row in await _told(spool, "queue list")] == [one]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("command", ["hold", "release", "retry", "delete"])
+def test_no_act_on_everything_by_accident(tmp_path: Path, command: str) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            with pytest.raises(UsageRefused, match="--all"):
+                await _told(spool, f"queue {command}")
+            assert await _told(spool, f"queue {command}", {"all": True}) == [{"done": 1}]
+
+    asyncio.run(story())
+
+
+def test_export_and_import_move_mail_once(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "one"):
+            await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            rows = await _told(spool, "queue export")
+            (tmp_path / "mail").write_bytes(
+                b"".join(base64.b64decode(r["block"]) for r in rows if "block" in r)
+            )
+            assert rows[-1] == {"done": 1}
+        async for spool in _opened(tmp_path / "two"):
+            arguments = {"path": str(tmp_path / "mail")}
+            assert await _told(spool, "queue import", arguments) == [{"done": 1, "known": 0, "refused": []}]
+            assert await _told(spool, "queue import", arguments) == [{"done": 0, "known": 1, "refused": []}]
+            with pytest.raises(UsageRefused, match="cannot be read"):
+                await _told(spool, "queue import", {"path": str(tmp_path / "none")})
+            (tmp_path / "junk").write_bytes(b"hello\n")
+            with pytest.raises(AgentError, match="not an exported message"):
+                await _told(spool, "queue import", {"path": str(tmp_path / "junk")})
+            assert await _told(spool, "queue check") == []
+
+    asyncio.run(story())
+
+
+def test_a_held_queue_is_started(tmp_path: Path) -> None:
+    async def story() -> None:
+        spool = await Spool.open(tmp_path / "spool", LIMITS, hold_queue=True)
+        try:
+            await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            assert await _told(spool, "queue start") == [{"done": 1}]
+            assert len(await spool.take(5)) == 1
+        finally:
+            await spool.close()
+
+    asyncio.run(story())

@@ -1,0 +1,68 @@
+"""Which queued messages an operator means."""
+
+import pytest
+
+from gatepost.policy.dialogue.decision import Envelope
+from gatepost_agent.errors import UsageRefused
+from gatepost_agent.local.selection import age_s, selection
+from gatepost_agent.spool.messages import QueuedMessage, RecipientState
+
+NOW = 10_000.0
+MESSAGE = QueuedMessage(
+    id=7,
+    message_id="<a@b>",
+    envelope=Envelope(
+        connector="Relay",
+        principal="",
+        client="192.168.5.10",
+        helo="printer",
+        mail_from="Chris@contoso.com",
+        recipients=("kate@fabrikam.com",),
+    ),
+    recipients=(RecipientState("kate@fabrikam.com", next_hop="smtp.contoso.com:25"),),
+    size=100,
+    received_at=NOW - 3600,
+    next_attempt=NOW,
+    expires_at=NOW + 1,
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "held"),
+    [
+        ({}, True),
+        ({"ids": [7, 8]}, True),
+        ({"ids": [8]}, False),
+        ({"client": "192.168.5.0/24"}, True),
+        ({"client": "192.168.5.11"}, False),
+        ({"from": "chris@contoso.com"}, True),
+        ({"from": "@contoso.com"}, True),
+        ({"from": "<>"}, False),
+        ({"to": "@fabrikam.com"}, True),
+        ({"to": "chris@contoso.com"}, False),
+        ({"next_hop": "smtp.contoso.com"}, True),
+        ({"next_hop": "10.1.1.9"}, False),
+        ({"older": "59m"}, True),
+        ({"older": "2h"}, False),
+        ({"client": "192.168.5.10", "to": "@contoso.com"}, False),
+    ],
+)
+def test_all_that_is_given_must_hold(arguments: dict[str, object], *, held: bool) -> None:
+    assert selection(arguments).holds(MESSAGE, NOW) is held
+
+
+def test_nothing_given_is_everything() -> None:
+    assert selection({"older": "0"}).is_everything
+    assert not selection({"ids": [1]}).is_everything
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"client": "printer"}, {"older": "soon"}, {"ids": ["x"]}, {"client": "10.0.0.0/40"}]
+)
+def test_nonsense_is_refused(arguments: dict[str, object]) -> None:
+    with pytest.raises(UsageRefused):
+        selection(arguments)
+
+
+def test_ages_have_units() -> None:
+    assert [age_s(text) for text in ("90", "90s", "1.5m", "2h", "1D")] == [90, 90, 90, 7200, 86400]

@@ -1,0 +1,121 @@
+"""The command line: exit codes, JSON on every exit, and what works without a running agent."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gatepost_agent.cli import main
+from gatepost_agent.mail_log import MailLog
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("GATEPOST_AGENT_STATE_DIR", str(tmp_path / "state"))
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 1), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("dance",),
+        ("queue",),
+        ("queue", "hold", "--client"),
+        ("enroll", "--url", "http://127.0.0.1:1"),
+        ("enroll", "--url", "http://127.0.0.1:1", "--token", "x", "--name", "mx1"),
+        ("enroll", "--url", "http://127.0.0.1:1", "--token-file", "/nowhere", "--name", "mx1"),
+        ("enroll", "--url", "http://127.0.0.1:1", "--token", "x", "--name", "mx1", "--label", "fra"),
+        ("trace",),
+    ],
+)
+def test_wrong_usage_exits_64(run: Run, arguments: tuple[str, ...]) -> None:
+    assert run(*arguments)[0] == 64
+
+
+def test_a_setting_that_cannot_be_used_exits_64(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEPOST_AGENT_DRAIN_S", "soon")
+    code, _, told = run("status")
+    assert code == 64
+    assert "drain_s" in told
+
+
+def test_every_command_explains_itself(run: Run) -> None:
+    for command in ("enroll", "run", "status", "deny", "trust", "set-url", "clock", "queue", "trace"):
+        code, told, _ = run(command, "--help")
+        assert code == 0
+        assert len(told) > 100
+
+
+def test_the_status_of_no_agent_is_unknown(run: Run) -> None:
+    code, told, _ = run("status")
+    assert code == 3
+    assert told.startswith("UNKNOWN no agent runs on")
+    code, told, _ = run("status", "--output", "json")
+    assert code == 3
+    assert json.loads(told)["health"] == "unknown"
+
+
+def test_errors_are_json_too_when_json_was_asked_for(run: Run) -> None:
+    code, out, err = run("deny", "10.0.0.1", "--output", "json")
+    assert code == 1
+    assert "no agent runs" in json.loads(out)["error"]
+    assert "no agent runs" in err
+
+
+def test_a_host_that_is_not_enrolled_says_how_to_begin(run: Run, state_dir: Path) -> None:
+    code, _, told = run("run")
+    assert code == 1
+    assert "gatepost-agent enroll" in told
+    assert state_dir.exists()
+
+
+def test_the_queue_of_a_stopped_agent_needs_its_spool(run: Run, state_dir: Path) -> None:
+    code, _, told = run("queue", "list")
+    assert code == 1
+    assert str(state_dir / "spool") in told
+
+
+def test_trace_reads_the_log_of_a_stopped_agent(run: Run, state_dir: Path) -> None:
+    log = MailLog(state_dir)
+    entry: dict[str, Any] = {
+        "event": "delivery_attempt",
+        "queue_id": 7,
+        "rcpt_to": "kate@fabrikam.com",
+        "reply": "\x1b[2J",
+    }
+    log.write(json.dumps(entry))
+    log.close()
+    code, told, _ = run("trace", "--to", "kate@fabrikam.com")
+    assert code == 0
+    assert "queue_id=7" in told
+    assert "\x1b" not in told
+    code, told, _ = run("trace", "--to", "kate@fabrikam.com", "--output", "json")
+    assert json.loads(told) == entry
+    assert run("trace", "--to", "nobody@fabrikam.com")[0] == 1
+
+
+def test_a_folder_that_others_can_read_is_refused(run: Run, state_dir: Path) -> None:
+    state_dir.chmod(0o755)
+    code, _, told = run("run")
+    assert code == 1
+    assert "chmod 700" in told

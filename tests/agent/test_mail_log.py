@@ -1,0 +1,73 @@
+"""The mail log: bounded, private, and what `trace` reads."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from gatepost_agent.mail_log import MailLog, concerns, entries
+
+ATTEMPT = {
+    "event": "delivery_attempt",
+    "queue_id": 7,
+    "message_id": "<abc@mx1>",
+    "client": "192.168.5.10",
+    "mail_from": "Chris@contoso.com",
+    "rcpt_to": "kate@fabrikam.com",
+}
+
+
+def test_lines_come_back_oldest_first_over_full_files(tmp_path: Path) -> None:
+    log = MailLog(tmp_path, max_file_bytes=100, kept_files=3)
+    for number in range(10):
+        log.write(json.dumps({"number": number, "padding": "x" * 40}))
+        log.flush()
+    log.close()
+    numbers = [entry["number"] for entry in entries(tmp_path)]
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 9
+    assert len(list((tmp_path / "log").iterdir())) <= 4
+    assert 0 not in numbers  # bounded
+
+
+def test_only_the_owner_reads_it(tmp_path: Path) -> None:
+    log = MailLog(tmp_path)
+    log.write("{}")
+    log.close()
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "log" / "mail.jsonl").stat().st_mode) == 0o600
+
+
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
+    log = MailLog(tmp_path)
+    log.write('{"number": 1}')
+    log.write('{"numb')
+    log.write("[]")
+    log.close()
+    assert list(entries(tmp_path)) == [{"number": 1}]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_about"),
+    [
+        ({"id": "7"}, True),
+        ({"id": "<abc@mx1>"}, True),
+        ({"id": "ABC@mx1"}, True),
+        ({"id": "8"}, False),
+        ({"from": "chris@contoso.com"}, True),
+        ({"to": "KATE@fabrikam.com"}, True),
+        ({"to": "chris@contoso.com"}, False),
+        ({"client": "192.168.5.10"}, True),
+        ({"client": "192.168.5.1"}, False),
+        ({"client": "192.168.5.10", "to": "kim@fabrikam.com"}, False),
+        ({"id": "", "client": "192.168.5.10"}, True),
+    ],
+)
+def test_what_an_entry_is_about(wanted: dict[str, str], *, is_about: bool) -> None:
+    assert concerns(ATTEMPT, wanted) is is_about
+
+
+def test_several_recipients_in_one_entry() -> None:
+    accepted = ATTEMPT | {"rcpt_to": ["kate@fabrikam.com", "kim@fabrikam.com"]}
+    assert concerns(accepted, {"to": "kim@fabrikam.com"})
