@@ -76,7 +76,7 @@ class Incoming:
     async def commit(self, message_id: str, envelope: Envelope | None = None) -> Stored:
         """Store the message; returns when it is durable. Raises NotStored.
 
-        `envelope` replaces the one of `begin`, with the same recipients: only the end tells whether there are 8-bit octets.
+        `envelope` replaces the one of `begin`, for the same recipients: only the end tells of 8-bit octets.
         The commit is the spool's: a caller that is cancelled (its client is gone) changes nothing.
         """
         if self._is_over:
