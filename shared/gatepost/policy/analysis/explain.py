@@ -95,7 +95,7 @@ def explain(
     then = policy.at(now if question.at is None else question.at)
     remote = parse_address(question.remote)
     local = _local(then, question.local, remote)
-    if local is None or not _listens(then, local):
+    if local is None or then.table(local) is None:
         return _nobody_home(question, remote, local)
     exchanges = run_dialogue(then, question._replace(local=_told(local)), now=now, denied=denied)
     return _explanation(then, question, remote, local, exchanges)
@@ -191,10 +191,6 @@ def _named(address: str | None, binding: Binding) -> Address:
     if address is None:
         raise BadValue(str(binding), "the server has no address of this name", "Give the address itself.")
     return parse_address(address)
-
-
-def _listens(policy: Policy, local: Endpoint) -> bool:
-    return local in policy.tables or Endpoint(Address(local.address.version, 0), local.port) in policy.tables
 
 
 def _told(local: Endpoint) -> str:

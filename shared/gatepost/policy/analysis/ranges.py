@@ -3,6 +3,7 @@
 A set is kept as disjoint spans in ascending order that do not touch, so equal sets are equal values.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from ipaddress import IPv4Address, IPv6Address
@@ -28,8 +29,13 @@ class RangeSet(NamedTuple):
         return self.v4 if version == 4 else self.v6
 
     def holds(self, address: Address) -> bool:
-        spans = self.spans(address.version)
-        return any(lo <= address.value <= hi for lo, hi in spans)
+        return self.touches(address.version, address.value, address.value)
+
+    def touches(self, version: int, lo: int, hi: int) -> bool:
+        """Whether any address from `lo` to `hi` is in the set."""
+        spans = self.spans(version)
+        at = bisect_right(spans, (hi, LAST[6])) - 1
+        return at >= 0 and spans[at].hi >= lo
 
     def size(self, version: int) -> int:
         """How many addresses of one IP version."""

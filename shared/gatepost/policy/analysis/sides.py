@@ -8,12 +8,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from gatepost.policy.analysis.exposure import NO_EXPOSURE, Exposure, exposure, raw_union
-from gatepost.policy.analysis.ranges import EMPTY, RangeSet
-from gatepost.policy.dialogue.compiled import CannotCompile, Policy, compile_policy
+from gatepost.policy.analysis.document_tests import TestResult, run_tests
+from gatepost.policy.analysis.exposure import NO_EXPOSURE, Exposure, exposure
+from gatepost.policy.analysis.ranges import RangeSet, ranges
+from gatepost.policy.dialogue.compiled import (
+    CannotCompile,
+    CompiledConnector,
+    Policy,
+    compile_policy,
+    live_ranges,
+)
 from gatepost.policy.model.addresses import parse_binding
 from gatepost.policy.model.bundle import Bundle, RelayUser, Server, canonical_bytes, digest, render, selects
-from gatepost.policy.model.document import FleetDocument
+from gatepost.policy.model.connector import ReceiveConnector
+from gatepost.policy.model.document import DialogueTest, FleetDocument
 
 
 class Group:
@@ -26,7 +34,6 @@ class Group:
     def __init__(self, servers: tuple[Server, ...], bundle: Bundle, now: float) -> None:
         self.servers = servers
         self.bundle = bundle
-        self.now = now
         self.policy: Policy | None = None
         self.problems: tuple[str, ...] = ()
         try:
@@ -42,6 +49,7 @@ class Group:
 
     @property
     def addresses(self) -> Mapping[str, str]:
+        """The named addresses, equal in all of the group as far as bindings name them."""
         return self.servers[0].addresses
 
     @cached_property
@@ -51,10 +59,6 @@ class Group:
     @cached_property
     def exposure(self) -> Exposure:
         return exposure(self.policy) if self.policy else NO_EXPOSURE
-
-    @cached_property
-    def raw_union(self) -> RangeSet:
-        return raw_union(self.policy, self.now) if self.policy else EMPTY
 
     @cached_property
     def listeners(self) -> frozenset[str]:
@@ -83,7 +87,7 @@ class Side:
         self.now = now
         self.groups = tuple(self._grouped())
         self._by_name = {name: group for group in self.groups for name in group.names}
-        self._tested = frozenset(test.server for test in document.tests)
+        self._ranges: dict[str, RangeSet] = {}
 
     def group(self, server: str) -> Group | None:
         """The group of a server; None where the side does not know it."""
@@ -91,15 +95,43 @@ class Side:
 
     def digest(self, server: str) -> str:
         """The digest of the bundle that a server of this side runs, tests included."""
-        group = self._by_name[server]
-        if server not in self._tested:
-            return group.digest
+        if server not in self.tests:
+            return self._by_name[server].digest
         return digest(canonical_bytes(render(self.document, self.servers[server], self.users)))
 
     def policy(self, server: str) -> Policy | None:
         """The policy of one server under its own name; None where it cannot be compiled."""
-        group = self._by_name[server]
-        return group.policy.renamed(_fqdn(self.servers[server])) if group.policy else None
+        policy = self._by_name[server].policy
+        return policy.renamed(_fqdn(self.servers[server])) if policy else None
+
+    def ranges(self, connector: ReceiveConnector) -> RangeSet:
+        """The live ranges of one of the document's connectors."""
+        if connector.name not in self._ranges:
+            self._ranges[connector.name] = ranges(live_ranges(connector, self.now))
+        return self._ranges[connector.name]
+
+    def relaying(self, group: Group) -> tuple[ReceiveConnector, ...]:
+        """A group's connectors whose unproved principal holds Accept-Any-Recipient."""
+        return tuple(model for model in group.bundle.connectors if model.name in self._relaying)
+
+    @cached_property
+    def _relaying(self) -> frozenset[str]:
+        compiled = (CompiledConnector(model, "") for model in self.document.connectors)
+        return frozenset(connector.name for connector in compiled if connector.relays_unproved)
+
+    @cached_property
+    def tests(self) -> Mapping[str, tuple[DialogueTest, ...]]:
+        """The document's tests by server, those of unknown servers included."""
+        found: dict[str, list[DialogueTest]] = {}
+        for test in self.document.tests:
+            found.setdefault(test.server, []).append(test)
+        return {server: tuple(tests) for server, tests in found.items()}
+
+    @cached_property
+    def test_results(self) -> Mapping[str, tuple[TestResult, ...]]:
+        """How the tests go, by server, where there is a policy to ask."""
+        asked = ((server, self.policy(server)) for server in self.tests if server in self.servers)
+        return {server: run_tests(policy, self.tests[server], self.now) for server, policy in asked if policy}
 
     def _grouped(self) -> Iterator[Group]:
         document = self.document

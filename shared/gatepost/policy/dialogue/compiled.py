@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from math import inf
 from typing import NamedTuple
 
 from gatepost.policy.dialogue.domains import AcceptedDomains, DomainSet
@@ -148,10 +149,13 @@ class Policy:
         A connector bound to exactly this local address hides those bound to all addresses, as the operating
         system would do with sockets of their own (reference section 2.2).
         """
-        table = self.tables.get(local) or self.tables.get(
-            Endpoint(Address(local.address.version, 0), local.port)
-        )
+        table = self.table(local)
         return table.lookup(remote) if table else None
+
+    def table(self, local: Endpoint) -> Table | None:
+        """Who listens on a local address and port: see `select`. None: nobody does."""
+        found = self.tables.get(local)
+        return found or self.tables.get(Endpoint(Address(local.address.version, 0), local.port))
 
 
 def _key(binding: Binding) -> Endpoint:
@@ -173,19 +177,19 @@ def _resolve(binding: Binding, connector: str, addresses: Mapping[str, str]) -> 
     return Binding(parse_unicast(addresses[binding.name]), None, binding.port)
 
 
-def _expiry(given: str | RangeEntry) -> float | None:
+def expires_at(given: str | RangeEntry) -> float:
+    """When a range expires, in seconds since 1970; infinity for never."""
     if isinstance(given, str) or given.expires_at is None:
-        return None
+        return inf
     return given.expires_at.timestamp()
 
 
 def expiries(bundle: Bundle) -> Iterator[float]:
-    """When ranges expire or have expired, in seconds since 1970."""
+    """When ranges expire or have expired."""
     for model in bundle.connectors:
         for given in model.remote_ip_ranges:
-            until = _expiry(given)
-            if until is not None:
-                yield until
+            if not isinstance(given, str) and given.expires_at is not None:
+                yield expires_at(given)
 
 
 def live_ranges(model: ReceiveConnector, now: float) -> Iterator[AddressRange]:
@@ -193,10 +197,8 @@ def live_ranges(model: ReceiveConnector, now: float) -> Iterator[AddressRange]:
     for given in model.remote_ip_ranges:
         if isinstance(given, str):
             yield parse_range(given)
-        else:
-            until = _expiry(given)
-            if until is None or until > now:
-                yield parse_range(given.range)
+        elif expires_at(given) > now:
+            yield parse_range(given.range)
 
 
 def connectors_by_binding(
