@@ -7,8 +7,9 @@ import typer
 from rich.table import Table
 
 from gatepost.cli.answers import Answer, say
-from gatepost.cli.errors import UsageRefused
+from gatepost.cli.errors import PlanRefused, UsageRefused
 from gatepost.cli.exits import Exit
+from gatepost.cli.planning import held_by
 from gatepost.cli.reading import content_of, read_document
 from gatepost.cli.settings import Settings, connected
 from gatepost.cli.standing import drift, fleet, short
@@ -41,13 +42,16 @@ def apply(
 ) -> Answer:
     """Make a document the draft and publish it.
 
-    What is published is exactly the file: whoever changed the draft meanwhile is told so, and so are you (exit 12).
+    What would be refused changes nothing. Whoever changes the draft in the same moment makes this end with exit 12.
     """
-    acknowledged = _acknowledgements(acknowledge or [], reason, until)
+    acknowledged = _acknowledgements(acknowledge, reason, until)
     patience = Patience(duration_s(timeout), allow_unreachable)
     document = content_of(read_document(file))
     with connected(ctx) as client:
-        saved = client.draft.replace(document)
+        planned = client.plan(document)
+        if holding := held_by(planned.body, acknowledge or []):
+            raise PlanRefused(holding)
+        saved = client.draft.replace(document, etag=planned.etag)
         revision = client.revisions.publish(saved.etag, message=message, acknowledgements=acknowledged)
         return _published(ctx, client, revision, saved.body.get("changes"), patience if wait_ else None)
 
@@ -64,7 +68,7 @@ def publish(
     allow_unreachable: AllowUnreachable = 0,
 ) -> Answer:
     """Publish the draft as it is, after `range add` and the like."""
-    acknowledged = _acknowledgements(acknowledge or [], reason, until)
+    acknowledged = _acknowledgements(acknowledge, reason, until)
     patience = Patience(duration_s(timeout), allow_unreachable)
     with connected(ctx) as client:
         etag = client.draft.etag()
@@ -72,13 +76,13 @@ def publish(
         return _published(ctx, client, revision, None, patience if wait_ else None)
 
 
-def _acknowledgements(ids: list[str], reason: str | None, until: str | None) -> list[Record]:
+def _acknowledgements(ids: list[str] | None, reason: str | None, until: str | None) -> list[Record]:
     if ids and not reason:
         raise UsageRefused("--acknowledge needs --reason: who reads the audit trail wants to know why.")
     if not ids and (reason or until):
         raise UsageRefused("--reason and --until belong to --acknowledge ID.")
     ends = {"until": moment(until)} if until else {}
-    return [{"id": each, "reason": reason, **ends} for each in ids]
+    return [{"id": each, "reason": reason, **ends} for each in ids or ()]
 
 
 def rollback(
@@ -86,14 +90,18 @@ def rollback(
     revision: Annotated[int, typer.Argument(min=1, help="The number of the revision to go back to")],
     *,
     reason: Annotated[str, typer.Option(help="Why; kept in the audit trail")] = "",
+    acknowledge: Acknowledge = None,
+    until: Until = None,
     wait_: Wait = False,
     timeout: Timeout = "5m",
     allow_unreachable: AllowUnreachable = 0,
 ) -> Answer:
     """Publish an older revision again, as a new one, and make it the draft."""
+    acknowledged = _acknowledgements(acknowledge, reason or None, until) if acknowledge or until else []
     patience = Patience(duration_s(timeout), allow_unreachable)
     with connected(ctx) as client:
-        published = client.revisions.rollback(revision, client.draft.etag(), reason=reason)
+        etag = client.draft.etag()
+        published = client.revisions.rollback(revision, etag, reason=reason, acknowledgements=acknowledged)
         return _published(ctx, client, published, None, patience if wait_ else None)
 
 

@@ -5,7 +5,7 @@ Everything a command can end with is an `Answer` (what it found) or an exception
 
 from enum import IntEnum
 
-from gatepost.cli.errors import CommandError, Interrupted, UsageRefused
+from gatepost.cli.errors import CommandError, Interrupted, PlanRefused, UsageRefused
 from gatepost.client import ApiProblem, RefusedUrl, Unreachable
 from gatepost.documents import DocumentError
 from gatepost.policy.model.errors import BadValue
@@ -57,6 +57,8 @@ def exit_of(error: Exception) -> Exit:
     """The exit code of whatever ended a command."""
     if isinstance(error, ApiProblem):
         return exit_of_problem(error)
+    if isinstance(error, PlanRefused):
+        return _BY_TYPE[error.type]
     for kinds, code in (
         ((DocumentError, BadValue, CommandError), Exit.INVALID),
         ((UsageRefused, RefusedUrl, BadProbe), Exit.USAGE),

@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from gatepost.cli.answers import print_json, say
+from gatepost.cli.errors import PlanRefused
 from gatepost.cli.exits import Exit, exit_of
 from gatepost.cli.reports import finding_line
 from gatepost.client import ApiProblem
@@ -31,6 +32,8 @@ def as_data(error: Exception) -> dict[str, Any]:
     data: dict[str, Any] = {"type": _kind(error), "detail": _told(error)}
     if isinstance(error, DocumentError):
         data["errors"] = [fault._asdict() for fault in error.faults]
+    if isinstance(error, PlanRefused):
+        data |= {"type": error.type, "findings": error.findings}
     return data
 
 
@@ -47,6 +50,8 @@ def lines(error: Exception) -> Iterator[str]:
         yield from (fault_line(fault._asdict()) for fault in error.faults)
     else:
         yield f"gatepost: {_told(error)}"
+        if isinstance(error, PlanRefused):
+            yield from (f"  {finding_line(finding)}" for finding in error.findings)
 
 
 def fault_line(fault: Mapping[str, Any]) -> str:

@@ -1,16 +1,18 @@
 """`gatepost plan` and `export`: what a document would change, before it does."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from gatepost.cli import reports
 from gatepost.cli.answers import Answer
-from gatepost.cli.errors import UsageRefused
-from gatepost.cli.exits import Exit
+from gatepost.cli.errors import PlanRefused, UsageRefused
+from gatepost.cli.exits import Exit, exit_of
 from gatepost.cli.reading import content_of, read_document
 from gatepost.cli.settings import connected
+from gatepost.client import Record
 
 EXAMPLE = "Example: gatepost plan -f fleet.yaml --detailed-exitcode --junit tests.xml"
 
@@ -33,7 +35,8 @@ def plan(
     """
     document = None if file is None else content_of(read_document(file))
     with connected(ctx) as client:
-        found = client.plan(document)
+        planned = client.plan(document)
+    found = planned.body | {"base": planned.etag}
     if junit is not None:
         write(junit, reports.junit(found))
     code = verdict(found)
@@ -42,12 +45,15 @@ def plan(
     return Answer(found, reports.markdown(found) if markdown else reports.text(found), exit=code)
 
 
-def verdict(found: dict[str, Any], acknowledged: tuple[str, ...] = ()) -> Exit:
+def verdict(found: Record, acknowledged: Collection[str] = ()) -> Exit:
     """Whether a publish would be taken; findings that are acknowledged, and may be, do not hold it up."""
-    if reports.tests(found, passed=False):
-        return Exit.INVALID
-    holding = [f for f in found["holding"] if not (f["acknowledgeable"] and f["id"] in acknowledged)]
-    return Exit.REFUSED if holding else Exit.DONE
+    holding = held_by(found, acknowledged)
+    return exit_of(PlanRefused(holding)) if holding else Exit.DONE
+
+
+def held_by(found: Record, acknowledged: Collection[str] = ()) -> list[Record]:
+    """The findings that would hold the publish up."""
+    return [f for f in found["holding"] if not (f["acknowledgeable"] and f["id"] in acknowledged)]
 
 
 def export(

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from gatepost.client.connection import PATIENCE_S, Connection, Record
+from gatepost.client.connection import PATIENCE_S, Connection, Record, Versioned
 from gatepost.client.denied import DeniedSet
 from gatepost.client.draft import Draft
 from gatepost.client.pieces import AcceptedDomains, Connectors, SendConnectors
@@ -51,9 +51,12 @@ class Client:
         """Drop the connections."""
         self.connection.close()
 
-    def plan(self, document: Record | None = None) -> Record:
-        """What publishing this document (None: the draft) would change, and what is wrong with it."""
-        return self.connection.post("/v1/plan", {} if document is None else {"document": document})
+    def plan(self, document: Record | None = None) -> Versioned:
+        """What publishing this document (None: the draft) would change; the ETag is the draft's at that time.
+
+        The body is a `gatepost.policy.analysis.plan.Plan` as JSON.
+        """
+        return self.connection.submit("/v1/plan", {} if document is None else {"document": document})
 
     def explain(self, server: str, remote: str, **question: Any) -> Record:
         """What happens to a client, and why; the question's fields are those of a test in the document."""

@@ -106,8 +106,13 @@ class Connection:
 
     def post(self, path: str, body: object = None, *, etag: str | None = None) -> Record:
         """A POST that is done once, however often it has to be sent."""
+        return self.submit(path, body, etag=etag).body
+
+    def submit(self, path: str, body: object = None, *, etag: str | None = None) -> Versioned:
+        """The same, with the ETag of what it answers with."""
         headers = {"Idempotency-Key": str(uuid.uuid4())} | _if_match(etag)
-        return _body(self.send("POST", path, headers=headers, json={} if body is None else body))
+        answer = self.send("POST", path, headers=headers, json={} if body is None else body)
+        return Versioned(_body(answer), answer.headers.get("etag", ""))
 
     def put(self, path: str, body: object, *, etag: str | None = None) -> Versioned:
         """Replace an object that still has this ETag; without one it is read first."""

@@ -34,6 +34,11 @@ class Revisions:
             body["acknowledgements"] = list(acknowledgements)
         return self._connection.post(PATH, body, etag=etag)
 
-    def rollback(self, number: int, etag: str, *, reason: str = "") -> Record:
-        """Publish an older document as a new revision; etag is the draft's."""
-        return self._connection.post(f"{PATH}/{number}:rollback", {"reason": reason}, etag=etag)
+    def rollback(
+        self, number: int, etag: str, *, reason: str = "", acknowledgements: Sequence[Record] = ()
+    ) -> Record:
+        """Publish an older document as a new revision; etag is the draft's. What widens needs the admin role."""
+        body: Record = {"reason": reason}
+        if acknowledgements:
+            body["acknowledgements"] = list(acknowledgements)
+        return self._connection.post(f"{PATH}/{number}:rollback", body, etag=etag)
