@@ -1,0 +1,259 @@
+"""Every dialogue of the corpus three ways: `Session`, explain over HTTP, and TCP against a real agent.
+
+Replies, codes and delays are the same. On the agent the tarpit of five seconds is one of one second, and dialogues
+from different clients run side by side, so that nobody waits for minutes.
+"""
+
+import contextlib
+import socket
+import ssl
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import pytest
+import trustme
+
+from deploy.demo.stack import Stack
+from gatepost.client import ApiProblem
+from gatepost.policy.analysis.rehearsal import Rehearsal
+from gatepost.policy.model.document import FleetDocument
+from tests.support.corpus import FQDN, Dialogue, Turn, dialogues, document, endpoint, matches, policy
+
+ALL = {dialogue.name: dialogue for dialogue in dialogues()}
+NOW = 1_780_000_000.0
+TARPIT_S, SHORT_TARPIT_S = 5, 1
+LONGEST_LINE = 4096  # characters of a line of explain's question
+SLACK_S = 4.0  # less than a tarpit: a delay that nobody asked for shows
+
+each = pytest.mark.parametrize("name", ALL)
+
+
+class Answered(NamedTuple):
+    """What came back on one turn: reply lines, seconds until the last of them, whether the session ended."""
+
+    lines: list[str]
+    delay_s: float
+    closed: bool
+
+
+def _logs_on(dialogue: Dialogue) -> bool:
+    return any(line.startswith("235") for turn in dialogue.turns for line in turn.expected)
+
+
+def _skip_logons(dialogue: Dialogue) -> None:
+    if _logs_on(dialogue):
+        pytest.skip("relay users are not published by the control plane yet")
+
+
+# --- the stack -------------------------------------------------------------------------------------------------
+
+
+def _here(fleet: str, stack: Stack) -> FleetDocument:
+    """A corpus fleet that listens and delivers on loopback only."""
+    loaded = document(fleet)
+    return loaded.model_copy(
+        update={
+            "connectors": tuple(
+                connector.model_copy(update=_on(stack.port, connector.tarpit_interval))
+                for connector in loaded.connectors
+            ),
+            "send_connectors": tuple(
+                connector.model_copy(update={"smart_hosts": (f"127.0.0.1:{stack.smart_host_port}",)})
+                for connector in loaded.send_connectors
+            ),
+        }
+    )
+
+
+def _on(port: int, tarpit: str) -> dict[str, Any]:
+    short = {"tarpit_interval": f"00:00:0{SHORT_TARPIT_S}"} if tarpit == f"00:00:0{TARPIT_S}" else {}
+    return {"bindings": (f"127.0.0.1:{port}",), **short}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One server that is called as the corpus says, with a certificate; nothing published yet."""
+    with Stack(tmp_path_factory.mktemp("parity"), addresses={"mx1": "127.0.0.1"}) as running:
+        running.start_control_plane()
+        running.start_smart_host()
+        agent = running.enroll("mx1")
+        running.client.servers.change("mx1", fqdn=FQDN)
+        _certificate(agent.state)
+        running.start_agent("mx1")
+        yield running
+
+
+def _certificate(state: Any) -> None:
+    folder = state / "config" / "certificates"
+    folder.mkdir(mode=0o700, parents=True)
+    file = folder / "relay.pem"
+    file.touch(mode=0o600)
+    file.write_bytes(trustme.CA().issue_cert(FQDN).private_key_and_cert_chain_pem.bytes())
+
+
+@pytest.fixture(scope="module")
+def answers(stack: Stack) -> dict[str, list[Answered] | Exception]:
+    """What the agent and explain say, by the way and the dialogue's name: everything is asked once."""
+    found: dict[str, list[Answered] | Exception] = {}
+    by_fleet: dict[str, list[Dialogue]] = defaultdict(list)
+    for dialogue in ALL.values():
+        by_fleet[dialogue.fleet].append(dialogue)
+    for fleet, members in by_fleet.items():
+        stack.publish(_here(fleet, stack))
+        found |= {f"http {one.name}": _caught(_over_http, stack, one) for one in members if _as_text(one)}
+        by_client: dict[str, list[Dialogue]] = defaultdict(list)
+        for dialogue in members:
+            by_client[dialogue.remote].append(dialogue)
+        with ThreadPoolExecutor(len(by_client)) as pool:
+            for outcome in pool.map(lambda group: _over_tcp_in_turn(stack, group), by_client.values()):
+                found |= outcome
+    return found
+
+
+def _over_tcp_in_turn(stack: Stack, group: list[Dialogue]) -> dict[str, list[Answered] | Exception]:
+    return {f"tcp {one.name}": _caught(_over_tcp, stack, one) for one in group if not _logs_on(one)}
+
+
+def _caught(ask: Any, stack: Stack, dialogue: Dialogue) -> list[Answered] | Exception:
+    try:
+        answered: list[Answered] = ask(stack, dialogue)
+    except (OSError, EOFError, ApiProblem) as error:
+        return error
+    return answered
+
+
+# --- three ways to ask -----------------------------------------------------------------------------------------
+
+
+def _in_session(dialogue: Dialogue) -> list[Answered]:
+    acted = Rehearsal(
+        policy(dialogue.fleet, now=NOW),
+        local=endpoint(dialogue.local),
+        remote=endpoint(dialogue.remote),
+        now=NOW,
+    )
+    return [_in_turn(acted, turn) for turn in dialogue.turns]
+
+
+def _in_turn(acted: Rehearsal, turn: Turn) -> Answered:
+    before = len(acted.exchanges)
+    if turn.said:
+        acted.send(b"".join(turn.said))
+    else:
+        acted.connect()
+    new = [exchange.decision for exchange in acted.exchanges[before:]]
+    lines = [line for decision in new if decision.reply for line in decision.reply.text.split("\r\n")]
+    return Answered(lines, sum(decision.delay_s for decision in new), acted.closed)
+
+
+def _over_http(stack: Stack, dialogue: Dialogue) -> list[Answered]:
+    """Explain answers the whole dialogue; it is told apart again by how many lines each turn expects."""
+    lines = _as_text(dialogue) or []
+    found = stack.client.explain("mx1", dialogue.remote, lines=lines)
+    replies = [
+        (text, step["delay_s"] if number == 0 else 0.0)
+        for step in found["steps"]
+        for number, text in enumerate(step["reply"].split("\r\n"))
+    ]
+    answered = []
+    for turn in dialogue.turns:
+        mine, replies = replies[: len(turn.expected)], replies[len(turn.expected) :]
+        answered.append(Answered([text for text, _ in mine], sum(delay for _, delay in mine), closed=False))
+    assert replies == []
+    return answered
+
+
+def _as_text(dialogue: Dialogue) -> list[str] | None:
+    """The client's lines; None when they hold octets that no JSON text can, or a line longer than explain takes."""
+    said = b"".join(piece for turn in dialogue.turns for piece in turn.said)
+    try:
+        lines = said.decode("utf-8").removesuffix("\r\n").split("\r\n")
+    except UnicodeDecodeError:
+        return None
+    return lines if max(map(len, lines)) <= LONGEST_LINE else None
+
+
+def _over_tcp(stack: Stack, dialogue: Dialogue) -> list[Answered]:
+    with contextlib.closing(_Client(dialogue.remote, stack.port)) as client:
+        return [client.turn(turn) for turn in dialogue.turns]
+
+
+class _Client:
+    def __init__(self, source: str, port: int) -> None:
+        self._began = time.monotonic()
+        self._socket = socket.create_connection(("127.0.0.1", port), 60, source_address=(source, 0))
+        self._file = self._socket.makefile("rb")
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def turn(self, turn: Turn) -> Answered:
+        if turn.said:
+            self._began = time.monotonic()
+            self._socket.sendall(b"".join(turn.said))
+        lines = [self._line() for _ in turn.expected]
+        took = time.monotonic() - self._began
+        if turn.said == [b"STARTTLS\r\n"] and lines[-1].startswith("220"):
+            self._start_tls()
+        return Answered(lines, took, closed=turn.closed and self._file.read() == b"")
+
+    def _line(self) -> str:
+        raw = self._file.readline()
+        if not raw.endswith(b"\r\n"):
+            raise EOFError(f"the agent closed after {raw!r}")
+        return raw[:-2].decode()
+
+    def _start_tls(self) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self._file.close()
+        self._socket = context.wrap_socket(self._socket)
+        self._file = self._socket.makefile("rb")
+
+
+# --- equal replies ---------------------------------------------------------------------------------------------
+
+
+def _same(dialogue: Dialogue, answered: list[Answered] | Exception) -> list[Answered]:
+    if isinstance(answered, Exception):
+        raise answered
+    for turn, got in zip(dialogue.turns, answered, strict=True):
+        assert matches(turn.expected, got.lines), (turn.said, turn.expected, got.lines)
+    return answered
+
+
+@each
+def test_the_session_says_so(name: str) -> None:
+    dialogue = ALL[name]
+    for turn, got in zip(dialogue.turns, _same(dialogue, _in_session(dialogue)), strict=True):
+        assert (got.delay_s, got.closed) == (turn.delay_s, turn.closed), turn.said
+
+
+@each
+def test_explain_says_so_over_http(name: str, answers: dict[str, list[Answered] | Exception]) -> None:
+    dialogue = ALL[name]
+    _skip_logons(dialogue)
+    if _as_text(dialogue) is None:
+        pytest.skip("octets or lines that a question to explain cannot hold")
+    for turn, got in zip(dialogue.turns, _same(dialogue, answers[f"http {name}"]), strict=True):
+        assert got.delay_s == _shortened(turn), turn.said
+
+
+@each
+def test_the_agent_does_so_over_tcp(name: str, answers: dict[str, list[Answered] | Exception]) -> None:
+    dialogue = ALL[name]
+    _skip_logons(dialogue)
+    for turn, got in zip(dialogue.turns, _same(dialogue, answers[f"tcp {name}"]), strict=True):
+        assert _shortened(turn) - 0.01 <= got.delay_s < _shortened(turn) + SLACK_S, turn.said
+        assert got.closed is turn.closed, turn.said
+
+
+def _shortened(turn: Turn) -> float:
+    """The turn's delay with the short tarpit; other delays (AUTH) are as they are written."""
+    whole = turn.delay_s % TARPIT_S == 0
+    return turn.delay_s * SHORT_TARPIT_S / TARPIT_S if whole else turn.delay_s
