@@ -1,5 +1,6 @@
 """`gatepost probe`: ask a relay as a device would, and see every line of it."""
 
+import re
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ from gatepost.cli.exits import Exit
 from gatepost.cli.settings import Settings
 from gatepost.probe import DEFAULT_TIMEOUT_S, Said, Verdict, Wanted, probe
 
+_HOST = re.compile(r"[^:\[\]]+|\[[0-9A-Fa-f:.]+\]")
 _MARKS = {"client": "> ", "server": "< ", "note": "* "}
 EXAMPLE = "Example: gatepost probe mx1:25 --mail-from chris@contoso.com --rcpt-to kate@fabrikam.com"
 
@@ -67,9 +69,9 @@ def _endpoint(target: str) -> tuple[str, int]:
     host, colon, port = target.rpartition(":")
     if not colon or target.endswith("]"):
         host, port = target, "25"
-    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536) or not host or host.count(":") == 1:
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536) or not _HOST.fullmatch(host):
         raise typer.BadParameter(f"{target!r}: write it as mx1:25, 10.1.1.1:25 or [::1]:25")
-    return host.removeprefix("[").removesuffix("]"), int(port)
+    return host.strip("[]"), int(port)
 
 
 COMMANDS = {"probe": probe_command}

@@ -15,6 +15,8 @@ from gatepost.cli.standing import Fleet, Standing, fleet, standing, why
 from gatepost.client import Client, Unreachable
 
 PAUSE_S = 0.5
+LONGEST_PAUSE_S = 10.0
+CALM = 9  # asking about a large fleet takes time: not more than a tenth of it is spent on that
 SHOWN_SERVERS = 12
 Show = Callable[[Fleet, str], None]
 
@@ -57,7 +59,7 @@ def judge(found: Fleet, patience: Patience) -> Exit | None:
 def wait(client: Client, patience: Patience, show: Show = lambda _fleet, _remark: None) -> Waited:
     """Ask until it is decided or the time is over. A control plane that is away for a moment is waited for too."""
     deadline = time.monotonic() + patience.timeout_s
-    found = fleet(client.servers.list(state="active"))
+    found, took_s = _asked(client)
     while True:
         ended = judge(found, patience)
         if ended is not None:
@@ -65,13 +67,20 @@ def wait(client: Client, patience: Patience, show: Show = lambda _fleet, _remark
         if time.monotonic() >= deadline:
             return Waited(Exit.TIMED_OUT, found)
         show(found, "")
-        time.sleep(min(PAUSE_S, max(0.0, deadline - time.monotonic())))
+        pause_s = min(max(PAUSE_S, took_s * CALM), LONGEST_PAUSE_S)
+        time.sleep(min(pause_s, max(0.0, deadline - time.monotonic())))
         try:
-            found = fleet(client.servers.list(state="active"))
+            found, took_s = _asked(client)
         except Unreachable as error:
             if time.monotonic() >= deadline:
                 raise
             show(found, str(error))
+
+
+def _asked(client: Client) -> tuple[Fleet, float]:
+    """The fleet, and how many seconds it took to hear of it."""
+    began = time.monotonic()
+    return fleet(client.servers.list(state="active")), time.monotonic() - began
 
 
 @contextmanager
