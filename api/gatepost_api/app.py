@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from gatepost_api import __version__, health, problems
+from gatepost_api import __version__, health, problems, retention
 from gatepost_api.accepted_domains.endpoints import router as accepted_domains
 from gatepost_api.audit.endpoints import router as audit
 from gatepost_api.checkins.agents import Agents
@@ -32,6 +32,7 @@ from gatepost_api.middleware import BodySize, RateLimit, RequestId
 from gatepost_api.permissions.endpoints import router as permissions
 from gatepost_api.plans.endpoints import router as plans
 from gatepost_api.revisions.endpoints import router as revisions
+from gatepost_api.rollouts.endpoints import router as rollouts
 from gatepost_api.send_connectors.endpoints import router as send_connectors
 from gatepost_api.servers.endpoints import router as servers
 from gatepost_api.settings import Settings
@@ -48,6 +49,7 @@ NOUNS: tuple[APIRouter, ...] = (
     plans,
     explain,
     revisions,
+    rollouts,
     servers,
     enrollment,
     denied,
@@ -64,7 +66,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    """Opens what the application needs, runs its three loops, and closes everything again."""
+    """Opens what the application needs, runs its loops, and closes everything again."""
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
@@ -83,6 +85,7 @@ def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMana
             asyncio.create_task(parking.run(), name="parking"),
             asyncio.create_task(intake.run(), name="intake"),
             asyncio.create_task(fleet.follow(), name="fleet"),
+            asyncio.create_task(retention.run(state.database, settings.audit_days), name="retention"),
         ]
         try:
             yield

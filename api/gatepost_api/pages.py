@@ -15,6 +15,7 @@ Item = TypeVar("Item")
 Shown = TypeVar("Shown")
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+MAX_DIGITS = 18
 NOT_FILTERS = frozenset({"cursor", "limit"})
 
 
@@ -33,6 +34,15 @@ class Asked(NamedTuple):
     filters: str
     request: Request
     response: Response
+
+    @property
+    def after_number(self) -> int | None:
+        """The sort key as a number. BadCursor when it is none, or none that a database holds."""
+        if self.after is None:
+            return None
+        if not (self.after.isascii() and self.after.isdigit() and len(self.after) <= MAX_DIGITS):
+            raise BadCursor("The cursor is not one of ours; begin again without it.")
+        return int(self.after)
 
     def page(self, rows: Sequence[Item], key: Callable[[Item], str | int]) -> Page[Item]:
         """The page of `rows`, of which up to limit + 1 were read to see whether more follow."""

@@ -9,7 +9,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -132,6 +132,10 @@ def from_database(error: SQLAlchemyError) -> ApiError:
         return PreconditionFailed("Somebody else changed it in the same moment. Read it again.")
     if isinstance(error, IntegrityError):
         return Conflict("Another change got in first: a name or key is taken. Read it again.")
+    if isinstance(error, DataError):
+        return Invalid(
+            "The request holds a value that no text or number here can be, such as a NUL character."
+        )
     return Unavailable("The database does not answer now. Try again.", headers={"Retry-After": "2"})
 
 

@@ -1,7 +1,8 @@
 """The control plane's tables, on SQLite and PostgreSQL alike.
 
-Every table says in `info["keeps"]` how it stays bounded: `fixed` (one row per live object), `referenced`
-(goes with what refers to it) or a number of days; a test walks the metadata, `retention.py` acts on the days.
+Every table says in `info["keeps"]` how it stays bounded: `fixed` (one row per live object), `referenced` (goes
+with what refers to it), a number of days by the column `info["by"]`, or `for ever` (revisions: publishing is rare, and
+every one can be gone back to). A test walks the metadata, `retention.py` acts on the days.
 """
 
 from datetime import UTC, datetime
@@ -94,7 +95,7 @@ class Revision(Base):
     """An immutable published snapshot: the document's canonical text, and the servers as published."""
 
     __tablename__ = "revision"
-    __table_args__ = {"info": {"keeps": "fixed"}}  # noqa: RUF012
+    __table_args__ = {"info": {"keeps": "for ever"}}  # noqa: RUF012
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     digest: Mapped[str] = mapped_column(String(80))
     document: Mapped[str] = mapped_column(Text)
@@ -154,7 +155,7 @@ class EnrollmentToken(Base):
     """What may enrol, once: the name, labels and addresses come from here, never from the host."""
 
     __tablename__ = "enrollment_token"
-    __table_args__ = {"info": {"keeps": "30 days"}}  # noqa: RUF012
+    __table_args__ = {"info": {"keeps": "30 days", "by": "expires_at"}}  # noqa: RUF012
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     digest: Mapped[str] = mapped_column(String(64))
     server_name: Mapped[str | None] = mapped_column(String(255))
@@ -215,7 +216,7 @@ class Attempt(Base):
     __tablename__ = "attempt"
     __table_args__ = (
         UniqueConstraint("server_id", "generation", "outcome"),
-        {"info": {"keeps": "30 days"}},
+        {"info": {"keeps": "30 days", "by": "at"}},
     )
     id: Mapped[int] = mapped_column(primary_key=True)
     server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"))
@@ -238,6 +239,7 @@ class CounterMark(Base):
     server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), primary_key=True)
     incarnation: Mapped[str] = mapped_column(String(64), primary_key=True)
     totals: Mapped[Json]  # connector -> event -> total
+    folded: Mapped[list[Any]]  # of the row "": incarnations that are in it already
     updated_at: Mapped[datetime]
 
 
@@ -245,7 +247,7 @@ class Device(Base):
     """A client address as a server last reported it."""
 
     __tablename__ = "device"
-    __table_args__ = {"info": {"keeps": "90 days"}}  # noqa: RUF012
+    __table_args__ = {"info": {"keeps": "90 days", "by": "last_seen"}}  # noqa: RUF012
     server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), primary_key=True)
     address: Mapped[str] = mapped_column(String(64), primary_key=True)
     connector: Mapped[str] = mapped_column(String(255), primary_key=True)
@@ -275,7 +277,7 @@ class AuditEvent(Base):
     """Who did what, from where, to which object, and why; written in the transaction of the change itself."""
 
     __tablename__ = "audit_event"
-    __table_args__ = (Index(None, "object_kind", "object_id"), {"info": {"keeps": "400 days"}})
+    __table_args__ = (Index(None, "object_kind", "object_id"), {"info": {"keeps": "400 days", "by": "at"}})
     id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
     at: Mapped[datetime] = mapped_column(index=True)
     actor: Mapped[str] = mapped_column(String(255))
@@ -295,7 +297,7 @@ class IdempotencyRow(Base):
     """The answer to a POST, for whoever repeats it; the body of an answer that held a secret is not kept."""
 
     __tablename__ = "idempotency_key"
-    __table_args__ = {"info": {"keeps": "1 day"}}  # noqa: RUF012
+    __table_args__ = {"info": {"keeps": "1 day", "by": "created_at"}}  # noqa: RUF012
     token_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     key: Mapped[str] = mapped_column(String(255), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
@@ -322,7 +324,7 @@ class Acknowledgement(Base):
     """Who takes a finding on, why and until when; the finding's id covers its exact ranges."""
 
     __tablename__ = "acknowledgement"
-    __table_args__ = {"info": {"keeps": "fixed"}}  # noqa: RUF012
+    __table_args__ = {"info": {"keeps": "400 days", "by": "until"}}  # noqa: RUF012
     finding_id: Mapped[str] = mapped_column(String(80), primary_key=True)
     who: Mapped[str] = mapped_column(String(255))
     token_id: Mapped[str] = mapped_column(String(40))

@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("finding_id", name=op.f("pk_acknowledgement")),
-        info={"keeps": "fixed"},
+        info={"keeps": "400 days", "by": "until"},
     )
     op.create_table(
         "api_token",
@@ -53,7 +53,7 @@ def upgrade() -> None:
         sa.Column("after", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_event")),
-        info={"keeps": "400 days"},
+        info={"keeps": "400 days", "by": "at"},
     )
     with op.batch_alter_table("audit_event", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_audit_event_at"), ["at"], unique=False)
@@ -118,7 +118,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_enrollment_token")),
-        info={"keeps": "30 days"},
+        info={"keeps": "30 days", "by": "expires_at"},
     )
     with op.batch_alter_table("enrollment_token", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_enrollment_token_expires_at"), ["expires_at"], unique=False)
@@ -141,7 +141,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("token_id", "key", name=op.f("pk_idempotency_key")),
-        info={"keeps": "1 day"},
+        info={"keeps": "1 day", "by": "created_at"},
     )
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_idempotency_key_created_at"), ["created_at"], unique=False)
@@ -159,7 +159,7 @@ def upgrade() -> None:
         sa.Column("report", sa.JSON(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_revision")),
-        info={"keeps": "fixed"},
+        info={"keeps": "for ever"},
     )
     op.create_table(
         "server",
@@ -240,7 +240,7 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "server_id", "generation", "outcome", name=op.f("uq_attempt_server_id_generation_outcome")
         ),
-        info={"keeps": "30 days"},
+        info={"keeps": "30 days", "by": "at"},
     )
     with op.batch_alter_table("attempt", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_attempt_at"), ["at"], unique=False)
@@ -250,6 +250,7 @@ def upgrade() -> None:
         sa.Column("server_id", sa.String(length=40), nullable=False),
         sa.Column("incarnation", sa.String(length=64), nullable=False),
         sa.Column("totals", sa.JSON(), nullable=False),
+        sa.Column("folded", sa.JSON(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["server_id"], ["server.id"], name=op.f("fk_counter_mark_server_id_server"), ondelete="CASCADE"
@@ -269,7 +270,7 @@ def upgrade() -> None:
             ["server_id"], ["server.id"], name=op.f("fk_device_server_id_server"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("server_id", "address", "connector", name=op.f("pk_device")),
-        info={"keeps": "90 days"},
+        info={"keeps": "90 days", "by": "last_seen"},
     )
     with op.batch_alter_table("device", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_device_last_seen"), ["last_seen"], unique=False)

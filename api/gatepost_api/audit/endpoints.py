@@ -43,7 +43,7 @@ async def list_audit_events(
     caller: Viewer, session: ReadSession, asked: AskedPage, wanted: WantedEvents
 ) -> Page[AuditEventOut]:
     """Changes, newest first."""
-    rows = await service.page_of_events(session, wanted, asked.after, asked.limit)
+    rows = await service.page_of_events(session, wanted, asked.after_number, asked.limit)
     return shown_as(asked.page(rows, lambda row: row.id), AuditEventOut.model_validate)
 
 

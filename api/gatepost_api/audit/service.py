@@ -60,9 +60,10 @@ def _plain(value: BaseModel | Mapping[str, Any] | None) -> dict[str, Any] | None
 
 
 async def page_of_events(
-    session: AsyncSession, wanted: Wanted, after: str | None, limit: int
+    session: AsyncSession, wanted: Wanted, before_id: int | None, limit: int
 ) -> Sequence[AuditEvent]:
-    return await list_events(session, wanted, int(after) if after and after.isdigit() else None, limit + 1)
+    """Up to `limit` events and one more, newest first."""
+    return await list_events(session, wanted, before_id, limit + 1)
 
 
 async def every_event(database: Database, wanted: Wanted) -> AsyncIterator[AuditEvent]:

@@ -1,6 +1,5 @@
 """/agent/v1: what agents call. Parked check-ins hold no database session."""
 
-import re
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -12,16 +11,9 @@ from gatepost_api.checkins.agents import Agents
 from gatepost_api.checkins.service import Caller, Desk
 from gatepost_api.db import WriteSession
 from gatepost_api.problems import RESPONSES, request_id
+from gatepost_api.waiting import preferred_wait_s
 
 router = APIRouter(prefix="/agent/v1", tags=["agents"], responses=RESPONSES)
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})\b")
-
-
-def preferred_wait_s(request: Request) -> float:
-    """Seconds of `Prefer: wait=…` (RFC 7240), within our bound; 0 without it."""
-    found = WAIT.search(request.headers.get("prefer", ""))
-    bound: int = request.app.state.settings.max_wait_s
-    return float(min(int(found[1]), bound)) if found else 0.0
 
 
 async def identified(request: Request) -> Caller:

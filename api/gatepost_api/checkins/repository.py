@@ -119,11 +119,22 @@ async def _counters(session: AsyncSession, reports: Sequence[tuple[Entry, Checki
     for key, totals in new.items():
         mark = marks.get(key)
         if mark is None:
-            session.add(CounterMark(server_id=key[0], incarnation=key[1], totals=totals, updated_at=at[key]))
+            if key[1] not in await _folded(session, key[0]):
+                session.add(_mark(key, totals, at[key]))
             continue
         mark.totals = merged(mark.totals, totals)
         mark.updated_at = at[key]
     await session.flush()
+
+
+def _mark(key: tuple[str, str], totals: Totals, at: datetime) -> CounterMark:
+    return CounterMark(server_id=key[0], incarnation=key[1], totals=totals, folded=[], updated_at=at)
+
+
+async def _folded(session: AsyncSession, server_id: str) -> list[str]:
+    """Incarnations that are in the server's base: counting them again would count twice."""
+    base = await session.get(CounterMark, (server_id, ""))
+    return [] if base is None else base.folded
 
 
 async def _devices(session: AsyncSession, reports: Sequence[tuple[Entry, CheckinRequest]]) -> None:

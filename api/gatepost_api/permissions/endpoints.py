@@ -41,7 +41,7 @@ async def list_permissions(
     row, connector = await service.get(session, piece_id)
     set_etag(response, row.version)
     rows = service.rows_of(connector, wanted)
-    begin = int(asked.after) + 1 if asked.after and asked.after.isdigit() else 0
+    begin = 0 if asked.after_number is None else asked.after_number + 1
     numbered = list(enumerate(rows))[begin : begin + asked.limit + 1]
     page = asked.page(numbered, lambda pair: pair[0])
     return Page(items=[row for _, row in page.items], next_cursor=page.next_cursor)

@@ -26,8 +26,7 @@ def press(request: Request) -> Press:
 @router.get("")
 async def list_revisions(caller: Viewer, session: ReadSession, asked: AskedPage) -> Page[RevisionOut]:
     """Newest first."""
-    before = int(asked.after) if asked.after and asked.after.isdigit() else None
-    rows = await repository.page_of_revisions(session, before, asked.limit + 1)
+    rows = await repository.page_of_revisions(session, asked.after_number, asked.limit + 1)
     return shown_as(asked.page(rows, lambda row: row.number), RevisionOut.model_validate)
 
 

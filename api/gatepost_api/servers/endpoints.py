@@ -12,6 +12,7 @@ from gatepost_api.routing import noun
 from gatepost_api.servers import repository, service
 from gatepost_api.servers.repository import ServerRows, Wanted
 from gatepost_api.servers.schemas import AttemptOut, ServerOut, ServerPatch, VerbIn
+from gatepost_api.waiting import PreferredWait, converged
 
 router = noun("/servers", "servers")
 State = Literal["active", "retired", "banned"]
@@ -58,9 +59,16 @@ async def list_servers(
 
 @router.get("/{server_id}")
 async def get_server(
-    caller: Viewer, session: ReadSession, server_id: str, request: Request, response: Response
+    caller: Viewer, server_id: str, request: Request, response: Response, wait_s: PreferredWait
 ) -> ServerOut:
-    rows = await service.get(session, server_id)
+    """One server; `Prefer: wait=…` waits until it runs, or has refused, what it is assigned."""
+    state = request.app.state
+
+    async def look() -> ServerRows:
+        async with state.database.reading() as session:
+            return await service.get(session, server_id)
+
+    rows = await converged(look, service.is_decided, state.fleet, wait_s)
     set_etag(response, rows.server.version)
     return shown(request, rows)
 

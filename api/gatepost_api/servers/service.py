@@ -54,6 +54,11 @@ def _published(server: Server) -> dict[str, object]:
     }
 
 
+def is_decided(rows: ServerRows) -> bool:
+    """Whether the server runs what it is assigned, has refused it, or waits for an operator."""
+    return rows.assignment.state not in {"pending", "offered", "applying"}
+
+
 async def get(session: AsyncSession, server_id: str) -> ServerRows:
     rows = await repository.one_server(session, server_id)
     if rows is None:

@@ -1,0 +1,1 @@
+"""How a published revision is getting on, server by server."""

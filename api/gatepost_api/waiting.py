@@ -1,0 +1,45 @@
+"""`Prefer: wait=…` (RFC 7240) on reads of what converges: the present state at the end, never an error."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request, Response
+
+from gatepost_api.fleet import Fleet
+
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})\b")
+PAUSE_S = 0.2  # a thousand servers report in a second; whoever waits looks five times
+Found = TypeVar("Found")
+
+
+def preferred_wait_s(request: Request) -> float:
+    """Seconds of `Prefer: wait=…`, within our bound; 0 without it."""
+    found = WAIT.search(request.headers.get("prefer", ""))
+    bound: int = request.app.state.settings.max_wait_s
+    return float(min(int(found[1]), bound)) if found else 0.0
+
+
+async def preferred(request: Request, response: Response) -> float:
+    wait_s = preferred_wait_s(request)
+    if wait_s:
+        response.headers["Preference-Applied"] = f"wait={wait_s:.0f}"
+    return wait_s
+
+
+PreferredWait = Annotated[float, Depends(preferred)]
+
+
+async def converged(
+    look: Callable[[], Awaitable[Found]], done: Callable[[Found], bool], fleet: Fleet, wait_s: float
+) -> Found:
+    """What `look` finds once it is `done`, or when the time is over; no session is open in between."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + wait_s
+    found = await look()
+    while not done(found) and (left := deadline - loop.time()) > 0:
+        if await fleet.news(left):
+            await asyncio.sleep(min(PAUSE_S, left))
+        found = await look()
+    return found
