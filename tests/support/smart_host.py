@@ -199,7 +199,7 @@ class _Dialogue:
             if not got:
                 raise _GoneError
             if not lines and "BODY" in self.host.answers:
-                await self.answer("BODY", got)
+                await self.answer("BODY", got, b"")
             lines.append(got[1:] if got.startswith(b".") else got)
         self.state.data = b"".join(lines)
         await self.taken("END", line)

@@ -12,7 +12,7 @@ from typing import cast
 from gatepost_agent.delivery.errors import ConnectionLost, TlsFailed
 from gatepost_agent.delivery.replies import Nonsense, ReplyReader, ServerReply
 
-HIGH_WATER = 256 * 1024  # octets waiting in user space before a writer waits
+HIGH_WATER = 128 * 1024  # octets waiting in user space before a writer waits
 HELD_REPLIES = 256  # more than any group of commands that we send has replies
 
 

@@ -10,6 +10,7 @@ from gatepost_agent.delivery.session import Timeouts
 from gatepost_agent.delivery.tls import TlsContext, make_context
 
 IDLE_S = 30.0  # a connection nobody needs is kept open so long
+TLS_KEPT_S = 600.0  # then certificates are read again: they are renewed without telling us
 
 
 class Exit:
@@ -30,6 +31,7 @@ class Exit:
         )
         self._source = parse_address(connector.source_ip_address) if connector.source_ip_address else None
         self._tls: TlsContext | None = None
+        self._tls_made_at = 0.0
 
     def takes(self, address: str) -> bool:
         """Whether the source address can reach that address at all: both must be of one IP version."""
@@ -41,7 +43,9 @@ class Exit:
         return (str(self._source), 0) if self._source else None
 
     async def tls(self) -> TlsContext:
-        """The TLS context, made at first use in a thread: loading CAs takes tens of milliseconds."""
-        if self._tls is None:
+        """The TLS context, made in a thread (loading CAs takes tens of milliseconds) and kept for some minutes."""
+        now = asyncio.get_running_loop().time()
+        if self._tls is None or now - self._tls_made_at > TLS_KEPT_S:
             self._tls = await asyncio.to_thread(make_context, self.connector, self.secrets)
+            self._tls_made_at = now
         return self._tls

@@ -73,6 +73,12 @@ class Lane:
         return not (self._tasks or self._waiting) and not self._circuit.resting(self._around.clock())
 
     @property
+    def resting(self) -> str | None:
+        """Why it is not tried for the moment, if it is not."""
+        resting = not self._sessions and self._circuit.resting(self._around.clock())
+        return self._circuit.why if resting else None
+
+    @property
     def starved(self) -> bool:
         """Whether jobs wait and no connection is there to take them."""
         return bool(self._waiting) and not self._tasks
@@ -80,8 +86,8 @@ class Lane:
     def submit(self, job: Job) -> None:
         """Take a job. Raises Resting instead when it would only wait."""
         now = self._around.clock()
-        if not self._sessions and self._circuit.resting(now):
-            raise Resting(f"not tried, after: {self._circuit.why}", self._circuit.rests_until)
+        if (why := self.resting) is not None:
+            raise Resting(f"not tried, after: {why}", self._circuit.rests_until)
         limit = self._room.look(now, len(self._waiting))
         while len(self._waiting) > limit:
             self._waiting.pop().fail(self._crowded())

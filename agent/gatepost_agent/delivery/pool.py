@@ -41,6 +41,11 @@ class Pool:
         """Connections open or being opened."""
         return sum(lane.connections for lane in self._lanes.values())
 
+    def resting(self) -> dict[str, str]:
+        """For health: next hops that are not tried for the moment, and why."""
+        lanes = ((lane.name, lane.resting) for lane in self._lanes.values())
+        return {name: why for name, why in lanes if why is not None}
+
     def submit(self, exit_: Exit, hop: Hop, job: Job) -> None:
         """Hand a job to a next hop. Raises Resting when that one cannot take it now; job.done tells the rest."""
         if self._stopped:

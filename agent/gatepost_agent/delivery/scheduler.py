@@ -73,6 +73,7 @@ class Delivery:
     ) -> None:
         """`clock` gives seconds since the epoch, as the spool's does."""
         self.bounces = Bounces(clock=clock)
+        self.delivered_at: float | None = None  # when a recipient last got a message; for health
         self._queue = queue
         self._pool = pool
         self._routing = routing
@@ -117,7 +118,8 @@ class Delivery:
             while not (free := self._free()):
                 self._room.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._room.wait(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        await self._room.wait()
             for message in await self._queue.take(free):
                 task = asyncio.create_task(self._attempt(message), name="delivery attempt")
                 self._under_way.add(task)
@@ -166,10 +168,12 @@ class Delivery:
         if now >= expires_at:
             attempts = [_given_up(attempt) for attempt in attempts + attempted.resting]
         next_attempt = self._next_attempt(message, attempted, now)
-        if not attempts:
+        if attempted.resting and not attempts:
             self._queue.put_back(message.id, next_attempt)
             return
         self._log_attempts(message, attempts, now)
+        if any(attempt.result is Result.DONE for attempt in attempts):
+            self.delivered_at = now
         bounce = await self._bounce(message, attempts)
         outcomes = [Outcome(a.recipient, a.result, a.reply, a.peer.hop) for a in attempts]
         # The last attempt is made when the message expires, not a backoff later.

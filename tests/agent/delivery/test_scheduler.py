@@ -286,6 +286,8 @@ def test_a_host_that_failed_rests_and_its_mail_waits_without_a_write(run: Run) -
                 world.queue.add(message(number))
             await eventually(lambda: len(world.queue.put_backs) >= 8)
             assert host.connections == dialled
+            assert "busy" in world.pool.resting()[f"127.0.0.1:{host.port}"]
+            assert world.delivery.delivered_at is None
             assert [number for number, _ in world.queue.settled] == [1]
             # The first rest is five seconds; then one connection feels the way, and all is delivered.
             assert all(5 <= due - START <= 7 for _, due in world.queue.put_backs)
@@ -293,6 +295,8 @@ def test_a_host_that_failed_rests_and_its_mail_waits_without_a_write(run: Run) -
             world.pass_time(100)
             await eventually(lambda: not world.queue.waiting)
             assert len(host.messages) == 9
+            assert world.pool.resting() == {}
+            assert world.delivery.delivered_at == world.now
 
     run(scene())
 

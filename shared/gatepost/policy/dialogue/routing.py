@@ -34,6 +34,7 @@ class Mx(NamedTuple):
 
 
 Hop = SmartHost | Mx
+_MOST_KNOWN = 10_000
 
 
 class Route(NamedTuple):
@@ -61,6 +62,9 @@ class Routes:
             pattern: tuple(_Exit.of(connector) for _, _, connector in sorted(rows, key=lambda row: row[:2]))
             for pattern, rows in spaces.items()
         }
+        self._known: dict[
+            str, tuple[_Exit, ...]
+        ] = {}  # by domain: the same few are asked for again and again
 
     def find(self, domain: str, turn: int = 0) -> Route | NoRoute:
         """The route for a domain (lower-case A-labels, or an address literal in brackets).
@@ -68,11 +72,17 @@ class Routes:
         `turn` is any number that rises from message to message: it decides which of several smart hosts of one
         connector is first, so that each gets its share; the others follow in their order.
         """
-        for pattern in _patterns(domain):
-            exits = self._spaces.get(pattern)
-            if exits:
-                return Route(tuple(hop for exit_ in exits for hop in exit_.hops(domain, turn)))
-        return NoRoute(f"no send connector has an address space for {domain}")
+        exits = self._known.get(domain)
+        if exits is None:
+            exits = next((self._spaces[p] for p in _patterns(domain) if p in self._spaces), ())
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[domain] = exits
+        if not exits:
+            return NoRoute(f"no send connector has an address space for {domain}")
+        if len(exits) == 1:
+            return Route(exits[0].hops(domain, turn))
+        return Route(tuple(hop for exit_ in exits for hop in exit_.hops(domain, turn)))
 
 
 class _Exit(NamedTuple):
