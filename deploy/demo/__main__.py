@@ -56,7 +56,7 @@ def _failed(stack: Stack, out: Screen, why: str) -> None:
     out.say("")
     out.bad(why)
     for name, program in stack.programs.items():
-        out.say(f"  {name}: {program.last_words()[:500]}")
+        out.say(f"  {name}: {program.last_words()[:200]}")
 
 
 def _keep(stack: Stack, out: Screen) -> None:

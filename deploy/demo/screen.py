@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
@@ -12,7 +13,8 @@ from rich.text import Text
 from deploy.demo.telnet import Line
 from gatepost.printable import printable
 
-PIPE_WIDTH = 132
+PIPE_WIDTH = 164  # what the command's own tables need
+COUNTED = ("sessions", "accepted", "delivered", "bounced")
 SIDE_BY_SIDE = 110  # columns that two panels need
 
 
@@ -92,6 +94,21 @@ def trace(found: Mapping[str, Any]) -> Panel:
             rows.add_row(Text(name, "dim"), Text(printable(str(value))))
     title = f"explain: {found['remote']} on {found['server']}"
     return Panel(rows, title=title, title_align="left", border_style="dim")
+
+
+def counts(found: Mapping[str, Any]) -> Table:
+    """Messages per server and connector."""
+    rows = Table(box=SIMPLE_HEAD)
+    for column in ("server", "connector"):
+        rows.add_column(column)
+    for event in (*COUNTED, "refused"):
+        rows.add_column(event, justify="right")
+    for server in sorted(found["servers"], key=lambda server: str(server["server"])):
+        for connector, events in sorted(server["connectors"].items()):
+            refused = sum(total for event, total in events.items() if event.startswith("refused"))
+            shown = [str(total) for total in (*(events.get(event, 0) for event in COUNTED), refused)]
+            rows.add_row(server["server"], connector or "(none)", *shown)
+    return rows
 
 
 def message(title: str, content: str) -> Panel:

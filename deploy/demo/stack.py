@@ -132,12 +132,12 @@ class Stack:
     def enroll(self, name: str) -> Agent:
         """Let a host in, and let it enrol."""
         address = self.addresses[name]
-        command = ("enrollment-token", "create", "--name", name, "--address", f"internal={address}")
+        token = self.client.enrollment_tokens.create(name=name, addresses={"internal": address})["token"]
         ticket = self.folder / f"{name}.enrollment"
         with open(
             os.open(ticket, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="ascii"
         ) as file:
-            file.write(self.gatepost(*command))
+            file.write(f"{token}\n")
         agent = Agent(name, address, self.port, self.folder / name)
         run(
             [
