@@ -73,7 +73,7 @@ def test_a_server_from_another_life_is_held_until_somebody_chooses(
     plane.do(agent.checkin())
     wait_until(lambda: gatepost("servers", "--config", "held", "-o", "json").json)
     held = gatepost("wait", "--timeout", "5s", "-o", "json")
-    assert (held.code, held.json["wait"]["waiting_for_operator"]) == (14, ["mx1"])
+    assert (held.code, held.json["wait"]["failures"][0]["state"]) == (14, "held")
     ran = gatepost("servers", verb, "mx1", "--reason", "restored from backup", "-o", "json")
     assert ran.code == 0, ran
     assert ran.json["assignment"]["generation"] >= 70

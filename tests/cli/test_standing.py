@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import pytest
-
-from gatepost.cli.standing import Standing, drift, fleet, standing, why
+from gatepost.cli.standing import drift, why
 
 DIGEST = "sha256:" + "a" * 64
 OTHER = "sha256:" + "b" * 64
@@ -25,27 +23,6 @@ def server(
     return known | other
 
 
-@pytest.mark.parametrize(
-    ("state", "online", "expected"),
-    [
-        ("none", True, Standing.DONE),
-        ("running", True, Standing.DONE),
-        ("settled", False, Standing.DONE),
-        ("pending", True, Standing.ON_ITS_WAY),
-        ("offered", True, Standing.ON_ITS_WAY),
-        ("applying", True, Standing.ON_ITS_WAY),
-        ("a state of a later version", True, Standing.ON_ITS_WAY),
-        ("pending", False, Standing.OFFLINE),
-        ("rejected", True, Standing.FAILED),
-        ("rolled_back", False, Standing.FAILED),
-        ("blocked", True, Standing.STUCK),
-        ("held", True, Standing.STUCK),
-    ],
-)
-def test_a_state_means_something_to_who_waits(state: str, online: bool, expected: Standing) -> None:
-    assert standing(server(state, online=online)) is expected
-
-
 def test_a_failure_says_its_phase_and_reason() -> None:
     attempt = {
         "generation": 7,
@@ -61,13 +38,6 @@ def test_an_old_attempt_is_not_given_as_the_reason() -> None:
     assert "bind" not in why(server("rolled_back", last_attempt=attempt))
 
 
-def test_retired_servers_do_not_count() -> None:
-    assert fleet([server(), server(state="active"), server() | {"state": "retired"}]).names(*Standing) == [
-        "mx1",
-        "mx1",
-    ]
-
-
 def test_no_drift_where_the_published_digest_runs() -> None:
     assert drift(server()) == []
     assert (
@@ -81,6 +51,17 @@ def test_no_drift_where_the_published_digest_runs() -> None:
 def test_drift_where_something_else_runs() -> None:
     assert drift(server(running=OTHER)) == ["runs bbbbbbbbbbbb, should run aaaaaaaaaaaa"]
     assert drift(server(running=None)) == ["runs nothing, should run aaaaaaaaaaaa"]
+
+
+def test_drift_where_the_generation_is_another() -> None:
+    found = server() | {"running": {"generation": 6, "digest": DIGEST}}
+    assert drift(found) == ["runs generation 6, should run 7"]
+
+
+def test_drift_where_an_operator_has_to_choose() -> None:
+    held = server("held")
+    held["assignment"]["reason"] = "generation 70 was not issued here"
+    assert drift(held) == ["held: generation 70 was not issued here"]
 
 
 def test_drift_where_the_last_attempt_failed() -> None:

@@ -12,7 +12,7 @@ from gatepost.cli.exits import Exit
 from gatepost.cli.planning import held_by
 from gatepost.cli.reading import content_of, read_document
 from gatepost.cli.settings import Settings, connected
-from gatepost.cli.standing import drift, fleet, short
+from gatepost.cli.standing import drift, short
 from gatepost.cli.tables import table
 from gatepost.cli.values import duration_s, moment
 from gatepost.cli.waiting import Patience, Waited, shown, summary, wait
@@ -115,14 +115,13 @@ def _published(
     if patience is None:
         return Answer(data, note=told)
     say(told)
-    waited = _wait(ctx, client, patience)
-    return _waited(waited, data)
+    return _waited(_wait(ctx, client, int(revision["number"]), patience), data)
 
 
-def _wait(ctx: typer.Context, client: Client, patience: Patience) -> Waited:
+def _wait(ctx: typer.Context, client: Client, revision: int, patience: Patience) -> Waited:
     settings: Settings = ctx.obj
     with shown(quiet=settings.as_json) as show:
-        return wait(client, patience, show)
+        return wait(client, revision, patience, show)
 
 
 def _waited(waited: Waited, data: dict[str, Any]) -> Answer:
@@ -130,26 +129,33 @@ def _waited(waited: Waited, data: dict[str, Any]) -> Answer:
     words = {
         Exit.DONE: "",
         Exit.ROLLED_BACK: "Failed: ",
+        Exit.STALE: "A newer revision took its place: ",
         Exit.TIMED_OUT: "Timed out: ",
         Exit.SERVERS_UNREACHABLE: "Servers are not heard of: ",
     }
-    return Answer(data, note=words[waited.exit] + summary(waited.fleet) + ".", exit=waited.exit)
+    return Answer(data, note=words[waited.exit] + summary(waited.rollout) + ".", exit=waited.exit)
 
 
 def wait_command(
-    ctx: typer.Context, *, timeout: Timeout = "5m", allow_unreachable: AllowUnreachable = 0
+    ctx: typer.Context,
+    revision: Annotated[int | None, typer.Argument(min=1, help="The latest without it")] = None,
+    *,
+    timeout: Timeout = "5m",
+    allow_unreachable: AllowUnreachable = 0,
 ) -> Answer:
-    """Wait until every server runs what is published for it."""
+    """Wait until every server runs a revision."""
     patience = Patience(duration_s(timeout), allow_unreachable)
     with connected(ctx) as client:
-        return _waited(_wait(ctx, client, patience), {})
+        number = revision or next((int(latest["number"]) for latest in client.revisions.list(1)), None)
+        if number is None:
+            return Answer({"wait": None}, note="Nothing was published yet.")
+        return _waited(_wait(ctx, client, number, patience), {})
 
 
 def verify(ctx: typer.Context, *, allow_unreachable: AllowUnreachable = 0) -> Answer:
     """Compare what each server should run with what it runs and how its last attempt ended; exit 2 on drift."""
     with connected(ctx) as client:
-        found = fleet(client.servers.list(state="active"))
-    rows = [_verified(server) for server in found.servers]
+        rows = [_verified(server) for server in client.servers.list(state="active")]
     drifting = [row["server"] for row in rows if row["drift"]]
     missing = [row["server"] for row in rows if not row["online"]]
     code = Exit.CHANGES if drifting else Exit.DONE

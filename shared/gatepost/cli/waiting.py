@@ -1,4 +1,7 @@
-"""Waiting until servers run what is published: with a progress display for people, and always with an end."""
+"""Waiting until servers run a revision: with a progress display for people, and always with an end.
+
+Running is done: "applied" and `--wait` mean that the listeners hold the config and answer; settled comes after.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,14 +14,16 @@ from rich.text import Text
 
 from gatepost.cli.answers import console
 from gatepost.cli.exits import Exit
-from gatepost.cli.standing import Fleet, Standing, fleet, standing, why
-from gatepost.client import Client, Unreachable
+from gatepost.cli.tables import cell
+from gatepost.client import Client, Record, Unreachable
+from gatepost.printable import printable
 
-PAUSE_S = 0.5
-LONGEST_PAUSE_S = 10.0
-CALM = 9  # asking about a large fleet takes time: not more than a tenth of it is spent on that
-SHOWN_SERVERS = 12
-Show = Callable[[Fleet, str], None]
+LOOK_S = 5.0  # how long one question may wait for an answer that decides
+AGAIN_S = 1.0  # after an answer that did not come
+NAMED = 100  # the API names so many servers
+SHOWN = 12
+DONE = ("running", "settled")
+Show = Callable[[Record, str], None]
 
 
 class Patience(NamedTuple):
@@ -29,74 +34,70 @@ class Patience(NamedTuple):
 
 
 class Waited(NamedTuple):
-    """How the waiting ended."""
+    """How the waiting ended, and how the revision was getting on then."""
 
     exit: Exit
-    fleet: Fleet
+    rollout: Record
 
     def as_data(self) -> dict[str, Any]:
-        return {"outcome": _OUTCOMES[self.exit], **self.fleet.as_data()}
+        return {"outcome": OUTCOMES[self.exit], **self.rollout}
 
 
-_OUTCOMES = {
+OUTCOMES = {
     Exit.DONE: "running",
     Exit.ROLLED_BACK: "failed",
+    Exit.STALE: "superseded",
     Exit.TIMED_OUT: "timed_out",
-    Exit.SERVERS_UNREACHABLE: "unreachable_servers",
+    Exit.SERVERS_UNREACHABLE: "servers_unreachable",
 }
 
 
-def judge(found: Fleet, patience: Patience) -> Exit | None:
+def judge(rollout: Record, patience: Patience) -> Exit | None:
     """How it ended, or None while servers are still on their way. A failure ends it at once."""
-    if found.names(Standing.FAILED, Standing.STUCK):
-        return Exit.ROLLED_BACK
-    if found.waiting:
+    decided = {"failed": Exit.ROLLED_BACK, "superseded": Exit.STALE, "succeeded": Exit.DONE}
+    if rollout["state"] != "progressing":
+        return decided[rollout["state"]]
+    missing = len(rollout["unreachable"])
+    if len(rollout["waiting_for"]) > missing or missing >= NAMED:
         return None
-    missing = len(found.names(Standing.OFFLINE))
     return Exit.DONE if missing <= patience.allow_unreachable else Exit.SERVERS_UNREACHABLE
 
 
-def wait(client: Client, patience: Patience, show: Show = lambda _fleet, _remark: None) -> Waited:
+def wait(
+    client: Client, revision: int, patience: Patience, show: Show = lambda _rollout, _remark: None
+) -> Waited:
     """Ask until it is decided or the time is over. A control plane that is away for a moment is waited for too."""
     deadline = time.monotonic() + patience.timeout_s
-    found, took_s = _asked(client)
+    rollout = client.rollouts.get(revision)
     while True:
-        ended = judge(found, patience)
-        if ended is not None:
-            return Waited(ended, found)
-        if time.monotonic() >= deadline:
-            return Waited(Exit.TIMED_OUT, found)
-        show(found, "")
-        pause_s = min(max(PAUSE_S, took_s * CALM), LONGEST_PAUSE_S)
-        time.sleep(min(pause_s, max(0.0, deadline - time.monotonic())))
+        ended = judge(rollout, patience)
+        left = deadline - time.monotonic()
+        if ended is not None or left <= 0:
+            return Waited(Exit.TIMED_OUT if ended is None else ended, rollout)
+        show(rollout, "")
         try:
-            found, took_s = _asked(client)
+            rollout = client.rollouts.get(revision, wait_s=max(1.0, min(LOOK_S, left)))
         except Unreachable as error:
-            if time.monotonic() >= deadline:
+            if time.monotonic() + AGAIN_S >= deadline:
                 raise
-            show(found, str(error))
-
-
-def _asked(client: Client) -> tuple[Fleet, float]:
-    """The fleet, and how many seconds it took to hear of it."""
-    began = time.monotonic()
-    return fleet(client.servers.list(state="active")), time.monotonic() - began
+            show(rollout, str(error))
+            time.sleep(AGAIN_S)
 
 
 @contextmanager
 def shown(*, quiet: bool) -> Iterator[Show]:
-    """A display on stderr that follows the waiting: live on a terminal, a line per change elsewhere."""
+    """A display on stderr that follows the waiting: live on a terminal, a line for each change elsewhere."""
     out = console(stderr=True)
     if quiet:
-        yield lambda _fleet, _remark: None
+        yield lambda _rollout, _remark: None
     elif out.is_terminal:
         with Live(console=out, refresh_per_second=4, transient=True) as live:
-            yield lambda found, remark: live.update(picture(found, remark))
+            yield lambda rollout, remark: live.update(picture(rollout, remark))
     else:
         said: list[str] = []
 
-        def tell(found: Fleet, remark: str) -> None:
-            line = remark or summary(found)
+        def tell(rollout: Record, remark: str) -> None:
+            line = remark or summary(rollout)
             if said[-1:] != [line]:
                 said[:] = [line]
                 out.print(line, soft_wrap=True)
@@ -104,34 +105,51 @@ def shown(*, quiet: bool) -> Iterator[Show]:
         yield tell
 
 
-def summary(found: Fleet) -> str:
-    """`2 of 3 running; mx3: offered, generation 7`"""
-    done = len(found.names(Standing.DONE))
-    rest = [
-        f"{server['name']}: {why(server)}"
-        for server in found.servers
-        if standing(server) is not Standing.DONE
-    ]
-    told = "; ".join(rest[:SHOWN_SERVERS]) + (
-        f"; and {len(rest) - SHOWN_SERVERS} more" if rest[SHOWN_SERVERS:] else ""
-    )
-    return f"{done} of {len(found.servers)} running" + (f"; {told}" if told else "")
+def summary(rollout: Record) -> str:
+    """`2 of 3 running, 1 offered; waits for mx3 (not heard of)`"""
+    rest = [f"{number} {state}" for state, number in sorted(rollout["servers"].items()) if state not in DONE]
+    parts = [", ".join([f"{_done(rollout)} of {_total(rollout)} running", *rest])]
+    parts += [f"{printable(name)} {why}" for name, why in _failures(rollout)]
+    waiting = [f"{printable(name)}{_absence(rollout, name)}" for name in rollout["waiting_for"]]
+    if waiting:
+        more = f" and {len(waiting) - SHOWN} more" if waiting[SHOWN:] else ""
+        parts.append(f"waits for {', '.join(waiting[:SHOWN])}{more}")
+    return "; ".join(parts)
 
 
-def picture(found: Fleet, remark: str) -> Table:
-    """The fleet as a small table: a bar, then who is not there yet and why."""
-    done, total = len(found.names(Standing.DONE)), max(1, len(found.servers))
-    filled = 30 * done // total
+def picture(rollout: Record, remark: str) -> Table:
+    """The same as a small table: a bar, then who is not there yet and why."""
+    done, total = _done(rollout), _total(rollout)
+    filled = 30 * done // max(1, total)
     grid = Table.grid(padding=(0, 2))
-    grid.add_row(
-        Text("━" * filled, "green") + Text("━" * (30 - filled), "dim"),
-        f"{done} of {len(found.servers)} running",
-    )
-    rest = [server for server in found.servers if standing(server) is not Standing.DONE]
-    for server in rest[:SHOWN_SERVERS]:
-        grid.add_row(Text(str(server["name"])), Text(why(server)))
-    if rest[SHOWN_SERVERS:]:
-        grid.add_row("", f"and {len(rest) - SHOWN_SERVERS} more")
+    bar = Text("━" * filled, "green") + Text("━" * (30 - filled), "dim")
+    grid.add_row(bar, f"{done} of {total} running")
+    for state, number in sorted(rollout["servers"].items()):
+        if state not in DONE:
+            grid.add_row(cell(state), str(number))
+    for name, why in _failures(rollout):
+        grid.add_row(Text(printable(name)), Text(why, "red"))
+    for name in rollout["waiting_for"][:SHOWN]:
+        grid.add_row(Text(printable(name)), f"on its way{_absence(rollout, name)}")
     if remark:
-        grid.add_row("", Text(remark, "yellow"))
+        grid.add_row("", Text(printable(remark), "yellow"))
     return grid
+
+
+def _done(rollout: Record) -> int:
+    return sum(rollout["servers"].get(state, 0) for state in DONE)
+
+
+def _total(rollout: Record) -> int:
+    return sum(rollout["servers"].values())
+
+
+def _absence(rollout: Record, name: str) -> str:
+    return " (not heard of)" if name in rollout["unreachable"] else ""
+
+
+def _failures(rollout: Record) -> list[tuple[str, str]]:
+    listed = rollout["failures"][:SHOWN]
+    return [
+        (str(f["server"]), f"{f['state']}: {printable(f['reason']) or 'no reason given'}") for f in listed
+    ]

@@ -10,6 +10,7 @@ from gatepost.client.denied import DeniedSet
 from gatepost.client.draft import Draft
 from gatepost.client.pieces import AcceptedDomains, Connectors, SendConnectors
 from gatepost.client.revisions import Revisions
+from gatepost.client.rollouts import Rollouts
 from gatepost.client.servers import EnrollmentTokens, Servers
 from gatepost.client.tokens import ApiTokens
 
@@ -37,6 +38,7 @@ class Client:
         self.servers = Servers(connection)
         self.enrollment_tokens = EnrollmentTokens(connection)
         self.revisions = Revisions(connection)
+        self.rollouts = Rollouts(connection)
         self.api_tokens = ApiTokens(connection)
 
     def __enter__(self) -> Self:
