@@ -1,6 +1,5 @@
 """A real agent process, driven over its command line and its sockets."""
 
-import json
 import os
 import signal
 import socket
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gatepost_agent.local.client import NotRunning, ask
 from tests.support.waiting import wait_until
 
 QUICK = {
@@ -62,12 +62,15 @@ class AgentProcess:
     def _is_up(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log.read_text()
-        return (self.state_dir / "agent.sock").exists()
+        try:
+            return bool(self.status())
+        except NotRunning:  # a socket that a killed agent left is no sign of life
+            return False
 
     def status(self) -> dict[str, Any]:
-        done = self.command("status", "--output", "json")
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        """What `gatepost-agent status` shows."""
+        [row] = ask(self.state_dir, "status")
+        return row
 
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""

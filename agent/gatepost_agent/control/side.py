@@ -106,7 +106,7 @@ class Control:
             keys=self.keys,
             cadence=Cadence(
                 first_s=settings.first_checkin_within_s,
-                interval_s=settings.report_interval_s,
+                interval_s=_interval_s(settings),
                 retry_max_s=settings.retry_max_s,
                 turned_away_s=settings.turned_away_retry_s,
             ),
@@ -153,3 +153,9 @@ class Control:
             await self.applier.shut_doors(f"the control plane was not heard for {limit_s:.0f} s")
         elif (self.doors.shut and silent_s <= limit_s) or self.doors.missing:
             await self.applier.open_doors()
+
+
+def _interval_s(settings: Settings) -> float:
+    """How long a check-in may be parked: an agent that stops in silence has to hear more often than that."""
+    limit_s = settings.stop_after_disconnected_s
+    return min(settings.report_interval_s, limit_s / 3) if limit_s else settings.report_interval_s
