@@ -34,7 +34,7 @@ from gatepost_agent.smtp.input import Input
 from gatepost_agent.smtp.ledger import Place
 
 HANDSHAKE_S = 30.0
-LINGER_S = 2.0
+LINGER_S = 1.0
 _UNSENT = 32 * 1024  # octets of replies gathered at most
 _TURN = 32  # commands that a session is answered before others have their turn
 _NOBODY_S = 10.0  # time for a client that no connector takes
@@ -263,13 +263,13 @@ class Conversation:
             await self._pause(decision.delay_s)
         if decision.reply is not None:
             self._out += decision.reply.wire
-        is_talking = self._input.held > 0 or self._arrival is not None
         await self._send()
-        if is_talking and not self._input.ended:
+        # A client that was let in may just be sending; who said QUIT, or was turned away at once, is not.
+        if decision.reply is not None and decision.reply.refused and self._commands and not self._input.ended:
             await self._linger()
 
     async def _linger(self) -> None:
-        """A client in the middle of sending shall read our last reply: closing on unread octets would reset it."""
+        """The client shall read our last reply: closing on unread octets would reset the connection, and lose it."""
         if self._writer.can_write_eof():
             self._writer.write_eof()
         try:

@@ -195,16 +195,20 @@ class SmtpServer:
                 protocol.interrupt(Interrupted("blocked"))
 
     async def drain(self, deadline_s: float) -> None:
-        """Stop accepting; 421 to who waits, time to finish for the rest, then 421 to them. Commits are never cut."""
+        """Stop accepting; 421 to who waits, time to finish for the rest, then 421 to them. Commits are never cut:
+        what is still in one after COMMIT_S more has lost its client, but goes on in the spool."""
+        if self._is_draining:
+            return
         self._is_draining = True
         await self.listening.close()
         await self._interrupt_all(deadline_s, hard=False)
         await self._interrupt_all(COMMIT_S, hard=True)
         for protocol in self._open.values():
             protocol.abort()
-        await self._interrupt_all(1.0, hard=True)
-        self._upkeep.cancel()
-        await asyncio.gather(self._upkeep, return_exceptions=True)
+        ending = [self._upkeep, *self._open]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         await self._flush()
         self._counters.close()
 

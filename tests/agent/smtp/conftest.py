@@ -1,11 +1,14 @@
-"""Both event loops, for tests of what they do differently."""
+"""Both event loops, and the SMTP side on a free port of each."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
+
+from tests.support.smtp import Shell, smtp_shell
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
@@ -16,3 +19,17 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
     factory = asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         yield runner.run
+
+
+@pytest.fixture
+def serve(run: Run, tmp_path: Path, free_port: Callable[[str], int]) -> Callable[..., None]:
+    """`serve(story, **settings)`: run `story(shell)` against the SMTP side with the connector's settings."""
+
+    def _serve(story: Callable[[Shell], Awaitable[None]], **settings: Any) -> None:
+        async def live() -> None:
+            async with smtp_shell(tmp_path, free_port("0.0.0.0"), **settings) as shell:
+                await story(shell)
+
+        run(live())
+
+    return _serve
