@@ -1,0 +1,70 @@
+"""Each client address has a row; their number is bounded and what is dropped is still counted."""
+
+from gatepost_agent.devices import OVERFLOW, Devices
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_row_says_what_a_client_did() -> None:
+    clock = Clock()
+    devices = Devices(clock)
+    device = devices.enter("10.0.0.1")
+    device.connector, device.range, device.helo = "Relay", "10.0.0.0/8", "printer"
+    device.accepted += 2
+    device.refused["550 5.7.1"] += 1
+    devices.leave(device)
+    clock.now = 160.0
+    (row,) = devices.rows()
+    assert (row.address, row.connector, row.accepted, row.refused) == (
+        "10.0.0.1",
+        "Relay",
+        2,
+        {"550 5.7.1": 1},
+    )
+    assert (row.first_seen_age_s, row.last_seen_age_s) == (60.0, 60.0)
+
+
+def test_the_device_seen_longest_ago_makes_room_and_stays_counted() -> None:
+    clock = Clock()
+    devices = Devices(clock, limit=2)
+    for number in range(4):
+        clock.now += 1
+        device = devices.enter(f"10.0.0.{number}")
+        device.accepted += 1
+        device.tolerances["bare_lf_line"] += 1
+        devices.leave(device)
+    rows = devices.rows()
+    assert [row.address for row in rows] == ["10.0.0.3", "10.0.0.2", OVERFLOW]
+    assert (rows[-1].accepted, rows[-1].tolerances) == (2, {"bare_lf_line": 2})
+
+
+def test_a_device_with_an_open_session_is_kept() -> None:
+    devices = Devices(Clock(), limit=1)
+    talking = devices.enter("10.0.0.1")
+    for number in range(2, 5):
+        devices.leave(devices.enter(f"10.0.0.{number}"))
+    assert "10.0.0.1" in {row.address for row in devices.rows()}
+    devices.leave(talking)
+
+
+def test_two_sessions_of_one_client_are_one_row() -> None:
+    devices = Devices(Clock(), limit=1)
+    first, second = devices.enter("10.0.0.1"), devices.enter("10.0.0.1")
+    assert first is second
+    devices.leave(first)
+    devices.leave(devices.enter("10.0.0.2"))
+    assert "10.0.0.1" in {row.address for row in devices.rows()}
+
+
+def test_the_report_is_cut_before_the_row_for_the_rest() -> None:
+    devices = Devices(Clock(), limit=5)
+    for number in range(9):
+        devices.leave(devices.enter(f"10.0.0.{number}"))
+    rows = devices.rows(most=3)
+    assert len(rows) == 3
+    assert rows[-1].address == OVERFLOW
