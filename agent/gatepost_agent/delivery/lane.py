@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 CROWDED_S = 1.0  # until jobs that found no room come again
 UNPROVEN_S = 10.0  # the same when no connection stands
+ANOTHER_S = 5.0  # until one more connection is tried where one more was refused
 REQUEUED = 3  # connections that may die at once under a job before that counts as a failure
 
 
@@ -58,6 +59,7 @@ class Lane:
         self._idle: list[asyncio.Future[bool]] = []
         self._room = Room()
         self._stopped = False
+        self._another_at = 0.0
         self._width = Width(most=exit_.connector.max_connections)
         self._circuit = Circuit()
         self._rate = Rate(exit_.per_minute) if exit_.per_minute else None
@@ -105,13 +107,18 @@ class Lane:
                 idle.set_result(True)
                 return
         opening = len(self._tasks) - self._sessions
-        wide = self._width.limit if self._sessions or not self._circuit.failures else 1
-        if self._stopped:
-            wide = 0
-        if len(self._waiting) > opening and len(self._tasks) < wide and self._around.room():
+        if len(self._waiting) > opening and len(self._tasks) < self._wide() and self._around.room():
             task = asyncio.create_task(self._work(), name=f"delivery to {self.name}")
             self._tasks.add(task)
             task.add_done_callback(self._end)
+
+    def _wide(self) -> int:
+        """How many connections there may be now."""
+        if self._stopped:
+            return 0
+        if self._tasks and self._around.clock() < self._another_at:
+            return len(self._tasks)
+        return 1 if self._circuit.failures and not self._sessions else self._width.limit
 
     def shed(self) -> bool:
         """Close one idle connection to make room for another next hop's; whether there was one."""
@@ -223,8 +230,9 @@ class Lane:
     def _not_opened(self, error: DeliveryError) -> None:
         now = self._around.clock()
         self._width.met_trouble(now)
-        if self._sessions:
-            return  # the connections that stand go on
+        if len(self._tasks) > 1:
+            self._another_at = now + ANOTHER_S
+            return  # there are others: those that stand, and the last to be refused decides
         if isinstance(error, HopFailed) and not self._circuit.resting(now):
             self._circuit.failed(now, self._around.chance(), str(error))
         self._refuse_waiting(error)

@@ -8,7 +8,7 @@ from functools import partial
 from gatepost.policy.dialogue.routing import Hop
 from gatepost_agent.delivery.exits import Exit
 from gatepost_agent.delivery.job import Job
-from gatepost_agent.delivery.lane import Lane, Resting, Surroundings
+from gatepost_agent.delivery.lane import CROWDED_S, Lane, Resting, Surroundings
 from gatepost_agent.delivery.opening import open_session
 from gatepost_agent.delivery.session import Session
 from gatepost_agent.delivery.targets import Finder
@@ -61,6 +61,8 @@ class Pool:
     def _make(self, exit_: Exit, hop: Hop) -> Lane:
         if len(self._lanes) >= MOST_LANES:
             self._lanes = {key: lane for key, lane in self._lanes.items() if not lane.forgettable}
+            if len(self._lanes) >= MOST_LANES:
+                raise Resting("not tried: too many next hops at once", self.clock() + CROWDED_S)
         around = Surroundings(
             open=partial(self._open, exit_, hop),
             clock=self.clock,

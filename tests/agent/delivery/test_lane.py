@@ -1,11 +1,13 @@
 """One next hop: how many messages a connection carries, the rate, idle connections, room among many hops."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+from gatepost_agent.delivery import pool as pool_module
 from gatepost_agent.delivery.exits import Exit
 from gatepost_agent.delivery.job import Job
 from gatepost_agent.delivery.lane import Resting
@@ -166,5 +168,38 @@ def test_a_host_that_greets_and_hangs_up_fails_the_hop_after_few_tries(run: Run)
             with pytest.raises(Exception, match="closed"):
                 await asyncio.wait_for(one.done, 10)
             assert host.connections <= 4
+
+    run(scene())
+
+
+def test_a_host_that_takes_one_connection_is_not_dialled_again_and_again(run: Run) -> None:
+    async def scene() -> None:
+        async with SmartHost() as host, pooling(Clock()) as pool:
+            number = itertools.count()
+            host.answers["CONNECT"] = lambda _: "421 4.7.0 one is enough" if next(number) else None
+            exit_ = exit_for()
+            assert await all_done(submit(pool, exit_, host, 200))
+            assert host.connections <= 4
+            assert pool.resting() == {}
+
+    run(scene())
+
+
+def test_more_next_hops_than_can_be_remembered_have_to_wait(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "MOST_LANES", 2)
+
+    async def scene() -> None:
+        clock = Clock()
+        async with SmartHost(answers={"CONNECT": "421 4.3.2 busy"}) as host, pooling(clock) as pool:
+            exit_ = exit_for()
+            for number in (1, 2):
+                [one] = submit(pool, exit_, host, 1, f"127.0.0.{number}")
+                await asyncio.wait({one.done})
+            with pytest.raises(Resting, match="too many next hops"):
+                submit(pool, exit_, host, 1, "127.0.0.3")
+            clock.now += 60
+            submit(pool, exit_, host, 1, "127.0.0.3")
 
     run(scene())
