@@ -172,7 +172,7 @@ class Lane:
     def _may_go_on(self, session: Session, under_way: int) -> bool:
         """Whether one more message may use this connection."""
         most = self.exit.connector.smtp_max_messages_per_connection
-        return session.delivered + under_way < most and len(self._tasks) <= self._width.limit
+        return session.delivered + under_way < most and self._sessions <= self._width.limit
 
     async def _deliver(self, session: Session, job: Job) -> Job | None:
         def following() -> Job | None:
