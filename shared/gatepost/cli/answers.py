@@ -5,6 +5,7 @@ import sys
 from typing import Any, NamedTuple
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from gatepost.cli.exits import Exit
 
@@ -42,7 +43,9 @@ def present(answer: Answer, *, as_json: bool) -> None:
     elif isinstance(answer.shown, str):
         sys.stdout.write(answer.shown.removesuffix("\n") + "\n")
     elif answer.shown is not None:
-        console().print(answer.shown)
+        console().print(
+            answer.shown, soft_wrap=isinstance(answer.shown, Text)
+        )  # text may be longer than a line
     if answer.note:
         say(answer.note)
 

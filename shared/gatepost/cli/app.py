@@ -35,6 +35,23 @@ EPILOG = """Exit codes: 0 done; 1 unexpected, or refused by a probe; 2 changes o
 11 refused by policy; 12 changed meanwhile; 13 not allowed; 14 failed on servers; 15 timed out;
 16 servers unreachable; 17 control plane unreachable; 64 usage."""
 
+RELAYS = "--mail-from chris@contoso.com --rcpt-to kate@fabrikam.com"
+EXAMPLES = {
+    "plan": "Example: gatepost plan -f fleet.yaml --detailed-exitcode --junit tests.xml",
+    "apply": 'Example: gatepost apply -f fleet.yaml -m "printers of floor 3" --wait --timeout 10m',
+    "publish": 'Example: gatepost publish -m "a scanner more" --wait',
+    "rollback": 'Example: gatepost rollback 41 --reason "printers of floor 3 are refused" --wait',
+    "verify": "Example: gatepost verify --allow-unreachable 1",
+    "export": "Example: gatepost export -f fleet.yaml",
+    "explain": f"Example: gatepost explain --server mx1 --remote 192.168.5.10 {RELAYS}",
+    "permissions": r"""Example: gatepost permissions "Anonymous Relay" --user 'NT AUTHORITY\ANONYMOUS LOGON'""",
+    "anonymous-relay": 'Example: gatepost anonymous-relay "Anonymous Relay" --method anonymous',
+    "block": 'Example: gatepost block 192.168.5.66 --reason "sends what it should not"',
+    "counts": 'Example: gatepost counts --connector "Anonymous Relay"',
+    "probe": f"Example: gatepost probe mx1:25 {RELAYS} --source 192.168.5.10",
+    "audit": "Example: gatepost audit --action publish --since 2026-12-01",
+}
+
 app = typer.Typer(
     name="gatepost",
     help="One door for device mail: plan, publish, explain and watch a fleet of relays.",
@@ -54,7 +71,7 @@ for group in (
 app.add_typer(connectors.group, name="connector", hidden=True)
 for module in (planning, applying, explaining, connectors, blocking, counting, probing, audit):
     for name, command in module.COMMANDS.items():
-        app.command(name, epilog=getattr(module, "EXAMPLE", None))(command)
+        app.command(name, epilog=EXAMPLES.get(name))(command)
 
 
 def _version(asked: bool) -> None:

@@ -13,10 +13,6 @@ from gatepost.cli.tables import pairs, table
 from gatepost.cli.values import moment
 from gatepost.printable import printable
 
-EXAMPLE = (
-    "Example: gatepost explain --server mx1 --remote 192.168.5.10 "
-    "--mail-from chris@contoso.com --rcpt-to kate@fabrikam.com"
-)
 RIGHTS = (("right", "right"), ("source", "source"), ("deny", "deny"), ("effect", "effect"))
 
 

@@ -14,8 +14,6 @@ from gatepost.cli.reading import content_of, read_document
 from gatepost.cli.settings import connected
 from gatepost.client import Record
 
-EXAMPLE = "Example: gatepost plan -f fleet.yaml --detailed-exitcode --junit tests.xml"
-
 
 def plan(
     ctx: typer.Context,

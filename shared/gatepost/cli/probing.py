@@ -12,7 +12,6 @@ from gatepost.probe import DEFAULT_TIMEOUT_S, Said, Verdict, Wanted, probe
 
 _HOST = re.compile(r"[^:\[\]]+|\[[0-9A-Fa-f:.]+\]")
 _MARKS = {"client": "> ", "server": "< ", "note": "* "}
-EXAMPLE = "Example: gatepost probe mx1:25 --mail-from chris@contoso.com --rcpt-to kate@fabrikam.com"
 
 
 def probe_command(

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
+from rich.text import Text
+
 from gatepost.cli.standing import short
 from gatepost.cli.tables import words
 from gatepost.printable import printable
 
+_STYLES = {"-": "red", "+": "green"}
 _SIGNS = {"removed": "-", "changed": "~", "added": "+"}
 _SHOWN_RANGES = 20
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
@@ -61,16 +64,15 @@ def tests(plan: Mapping[str, Any], *, passed: bool) -> list[Mapping[str, Any]]:
     return [test for server in plan["servers"] for test in server["tests"] if test["passed"] is passed]
 
 
-def text(plan: Mapping[str, Any]) -> str:
-    """For a terminal."""
-    return "\n".join([*_text_lines(plan), headline(plan)])
-
-
-def _text_lines(plan: Mapping[str, Any]) -> Iterator[str]:
+def text(plan: Mapping[str, Any]) -> Text:
+    """For a terminal: what must not be missed in red, additions in green."""
+    shown = Text()
     for section in sections(plan):
-        yield section.title
-        yield from (f"  {line}" for line in section.lines)
-        yield ""
+        shown.append(f"{section.title}\n", "bold red" if section.urgent else "bold")
+        for line in section.lines:
+            shown.append(f"  {line}\n", _STYLES.get(line.strip()[:1], ""))
+        shown.append("\n")
+    return shown.append(headline(plan))
 
 
 def markdown(plan: Mapping[str, Any]) -> str:

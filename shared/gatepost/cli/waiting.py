@@ -18,7 +18,7 @@ from gatepost.cli.tables import cell
 from gatepost.client import Client, Record, Unreachable
 from gatepost.printable import printable
 
-LOOK_S = 5.0  # how long one question may wait for an answer that decides
+LOOK_S = 2.0  # how long one question may wait for an answer that decides
 AGAIN_S = 1.0  # after an answer that did not come
 NAMED = 100  # the API names so many servers
 SHOWN = 12
