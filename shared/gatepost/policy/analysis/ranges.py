@@ -6,7 +6,7 @@ A set is kept as disjoint spans in ascending order that do not touch, so equal s
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
-from ipaddress import IPv4Address, IPv6Address
+from itertools import islice
 from typing import NamedTuple
 
 from gatepost.policy.model.addresses import BITS, LAST, Address, AddressRange
@@ -34,8 +34,8 @@ class RangeSet(NamedTuple):
     def touches(self, version: int, lo: int, hi: int) -> bool:
         """Whether any address from `lo` to `hi` is in the set."""
         spans = self.spans(version)
-        at = bisect_right(spans, (hi, LAST[6])) - 1
-        return at >= 0 and spans[at].hi >= lo
+        at = _from(spans, lo)
+        return at < len(spans) and spans[at].lo <= hi
 
     def size(self, version: int) -> int:
         """How many addresses of one IP version."""
@@ -44,6 +44,11 @@ class RangeSet(NamedTuple):
     @property
     def empty(self) -> bool:
         return not (self.v4 or self.v6)
+
+    def told(self, most: int = 5) -> str:
+        """The first few spans, and how many more there are, in one line."""
+        more = len(self.v4) + len(self.v6) - most
+        return ", ".join(islice(self.texts(), most)) + (f" and {more} more" if more > 0 else "")
 
     def texts(self) -> Iterator[str]:
         """The spans in the forms that `parse_range` reads: an address, a network, or low-high."""
@@ -88,12 +93,11 @@ def span_text(version: int, span: Span) -> str:
     """A span as an operator would type it."""
     lo, hi = span
     size = hi - lo + 1
-    family = IPv4Address if version == 4 else IPv6Address
     if size == 1:
-        return str(family(lo))
+        return str(Address(version, lo))
     if size & (size - 1) == 0 and lo % size == 0:
-        return f"{family(lo)}/{BITS[version] - size.bit_length() + 1}"
-    return f"{family(lo)}-{family(hi)}"
+        return f"{Address(version, lo)}/{BITS[version] - size.bit_length() + 1}"
+    return f"{Address(version, lo)}-{Address(version, hi)}"
 
 
 def _joined(spans: Iterable[tuple[int, int]]) -> Iterator[Span]:
@@ -116,28 +120,29 @@ def _by_version(operation: _Operation, a: RangeSet, b: RangeSet) -> RangeSet:
     return RangeSet(tuple(operation(a.v4, b.v4)), tuple(operation(a.v6, b.v6)))
 
 
+def _from(spans: tuple[Span, ...], value: int) -> int:
+    """Where in `spans` those begin that reach `value` or lie above it."""
+    at = bisect_right(spans, (value, LAST[6])) - 1
+    return at if at >= 0 and spans[at].hi >= value else at + 1
+
+
 def _difference(a: tuple[Span, ...], b: tuple[Span, ...]) -> Iterator[Span]:
-    at = 0
     for lo, hi in a:
-        while at < len(b) and b[at].hi < lo:
-            at += 1
-        rest, hole = lo, at
-        while hole < len(b) and b[hole].lo <= hi:
-            if b[hole].lo > rest:
-                yield Span(rest, b[hole].lo - 1)
-            rest = b[hole].hi + 1
-            hole += 1
+        rest = lo
+        for at in range(_from(b, lo), len(b)):
+            if b[at].lo > hi:
+                break
+            if b[at].lo > rest:
+                yield Span(rest, b[at].lo - 1)
+            rest = b[at].hi + 1
         if rest <= hi:
             yield Span(rest, hi)
 
 
 def _intersection(a: tuple[Span, ...], b: tuple[Span, ...]) -> Iterator[Span]:
-    i = j = 0
-    while i < len(a) and j < len(b):
-        lo, hi = max(a[i].lo, b[j].lo), min(a[i].hi, b[j].hi)
-        if lo <= hi:
-            yield Span(lo, hi)
-        if a[i].hi < b[j].hi:
-            i += 1
-        else:
-            j += 1
+    few, many = sorted((a, b), key=len)
+    for lo, hi in few:
+        for at in range(_from(many, lo), len(many)):
+            if many[at].lo > hi:
+                break
+            yield Span(max(lo, many[at].lo), min(hi, many[at].hi))

@@ -70,6 +70,11 @@ class _Key(NamedTuple):
     addresses: tuple[tuple[str, str | None], ...]
 
 
+class _Parsed(NamedTuple):
+    ranges: RangeSet
+    repeats: bool
+
+
 class Side:
     """A document, the servers and relay users it is for, and the time (seconds since 1970) it is compiled for."""
 
@@ -87,7 +92,7 @@ class Side:
         self.now = now
         self.groups = tuple(self._grouped())
         self._by_name = {name: group for group in self.groups for name in group.names}
-        self._ranges: dict[str, RangeSet] = {}
+        self._known: dict[str, _Parsed] = {}
 
     def group(self, server: str) -> Group | None:
         """The group of a server; None where the side does not know it."""
@@ -106,9 +111,19 @@ class Side:
 
     def ranges(self, connector: ReceiveConnector) -> RangeSet:
         """The live ranges of one of the document's connectors."""
-        if connector.name not in self._ranges:
-            self._ranges[connector.name] = ranges(live_ranges(connector, self.now))
-        return self._ranges[connector.name]
+        return self._parsed(connector).ranges
+
+    def repeats(self, connector: ReceiveConnector) -> bool:
+        """Whether a range stands twice in it, in whatever notation."""
+        return self._parsed(connector).repeats
+
+    def _parsed(self, connector: ReceiveConnector) -> _Parsed:
+        known = self._known.get(connector.name)
+        if known is None:
+            live = list(live_ranges(connector, self.now))
+            known = _Parsed(ranges(live), len({(v, lo, hi) for v, lo, hi, _ in live}) < len(live))
+            self._known[connector.name] = known
+        return known
 
     def relaying(self, group: Group) -> tuple[ReceiveConnector, ...]:
         """A group's connectors whose unproved principal holds Accept-Any-Recipient."""

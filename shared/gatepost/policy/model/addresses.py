@@ -5,7 +5,7 @@ An address is a version and an integer, so that every comparison is on numbers. 
 """
 
 import re
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 from typing import NamedTuple
 
 from gatepost.policy.model.errors import BadValue
@@ -26,7 +26,10 @@ class Address(NamedTuple):
     value: int
 
     def __str__(self) -> str:
-        return str(IPv4Address(self.value) if self.version == 4 else IPv6Address(self.value))
+        v = self.value
+        if self.version == 4:
+            return f"{v >> 24}.{v >> 16 & 255}.{v >> 8 & 255}.{v & 255}"
+        return str(IPv6Address(v))
 
 
 class AddressRange(NamedTuple):

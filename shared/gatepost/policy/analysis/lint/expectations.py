@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gatepost.policy.analysis.document_tests import TestResult
 from gatepost.policy.analysis.findings import Finding, Rule, Severity, found
-from gatepost.policy.analysis.lint.context import Context, names, some
+from gatepost.policy.analysis.lint.context import Context, names
 from gatepost.policy.analysis.ranges import difference, intersection, ranges
 from gatepost.policy.analysis.sides import Group
 from gatepost.policy.model.addresses import parse_range
@@ -59,7 +59,7 @@ def assertions(context: Context, group: Group) -> Iterator[Finding]:
         relaying = context.side.relaying(group)
         yield found(
             ASSERTION_FAILED,
-            f"assertion {assertion.name!r} does not allow {some(excess.texts())} to relay",
+            f"assertion {assertion.name!r} does not allow {excess.told()} to relay",
             pointer=f"/assertions/{context.document.assertions.index(assertion)}",
             selectors=assertion.servers,
             ranges=excess,

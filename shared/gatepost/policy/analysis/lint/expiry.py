@@ -58,7 +58,7 @@ def findings(context: Context, group: Group) -> Iterator[Finding]:
             gained = sorted(_gained(policy, before, after))
             yield found(
                 EXPIRY_WIDENS,
-                f"{some(clients.texts())} fall from {before!r} to {after!r} and gain {some(gained)}",
+                f"{clients.told()} fall from {before!r} to {after!r} and gain {some(gained)}",
                 pointer=context.pointer(both[0], "remote_ip_ranges"),
                 selectors=selectors(both),
                 ranges=clients,

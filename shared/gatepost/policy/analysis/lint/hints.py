@@ -57,7 +57,8 @@ def findings(context: Context) -> Iterator[Finding]:
             detail = f"connector {connector.name!r} has no remote IP range"
             yield context.about(NOBODY, connector, "remote_ip_ranges", detail)
         yield from _without_effect(context, connector)
-        yield from _duplicates(context, connector)
+        if context.side.repeats(connector):
+            yield from _duplicates(context, connector)
 
 
 def _takes_own_senders(connector: ReceiveConnector) -> bool:

@@ -7,7 +7,7 @@ all of a server's connectors, so that a wide range in small pieces is as wide as
 from collections.abc import Iterator
 
 from gatepost.policy.analysis.findings import Finding, Rule, Severity, found
-from gatepost.policy.analysis.lint.context import Context, names, selectors, some
+from gatepost.policy.analysis.lint.context import Context, names, selectors
 from gatepost.policy.analysis.ranges import RangeSet, difference, intersection, ranges
 from gatepost.policy.analysis.sides import Group
 from gatepost.policy.model.addresses import PRIVATE
@@ -82,7 +82,7 @@ def _found(
     concerned = [c for c in relaying if not intersection(context.side.ranges(c), over).empty]
     return found(
         rule,
-        f"{told} may send to outside domains without a password: {some(over.texts())}",
+        f"{told} may send to outside domains without a password: {over.told()}",
         pointer=context.pointer(concerned[0], "remote_ip_ranges"),
         selectors=selectors(concerned),
         ranges=over,

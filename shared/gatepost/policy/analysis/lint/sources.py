@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from gatepost.policy.analysis.findings import Finding, Rule, Severity, found
-from gatepost.policy.analysis.lint.context import Context, some
+from gatepost.policy.analysis.lint.context import Context
 from gatepost.policy.analysis.ranges import RangeSet, from_spans, intersection, ranges
 from gatepost.policy.analysis.sides import Group
 from gatepost.policy.model.addresses import LOOPBACK, AddressRange, parse_address, parse_binding, parse_range
@@ -57,12 +57,12 @@ ONLY_V4 = Rule(
 
 
 def findings(context: Context, group: Group) -> Iterator[Finding]:
-    own = from_addresses(text for server in group.servers for text in server.addresses.values())
+    own = _from_addresses(text for server in group.servers for text in server.addresses.values())
     for connector in context.side.relaying(group):
         known = context.side.ranges(connector)
         yield from _within(RELAY_LOOPBACK, context, connector, intersection(known, LOOPBACK_SPACE))
         yield from _within(RELAY_OWN_ADDRESS, context, connector, intersection(known, own))
-        yield from _within(RELAY_GATEWAY, context, connector, _gateways(connector))
+        yield from _within(RELAY_GATEWAY, context, connector, _gateways(known))
         yield from _within(RELAY_BALANCER, context, connector, _balancers(connector))
         if connector.message_rate_limit == "unlimited" or connector.message_rate_source in ("None", "User"):
             detail = f"hosts that connector {connector.name!r} takes may send as fast as they like"
@@ -74,7 +74,7 @@ def findings(context: Context, group: Group) -> Iterator[Finding]:
             yield context.about(ONLY_V4, connector, "remote_ip_ranges", detail)
 
 
-def from_addresses(texts: Iterator[str]) -> RangeSet:
+def _from_addresses(texts: Iterator[str]) -> RangeSet:
     addresses = [parse_address(text) for text in texts]
     return ranges(AddressRange(a.version, a.value, a.value, "") for a in addresses)
 
@@ -83,7 +83,7 @@ def _within(rule: Rule, context: Context, connector: ReceiveConnector, among: Ra
     if not among.empty:
         yield found(
             rule,
-            f"connector {connector.name!r} holds {some(among.texts())}",
+            f"connector {connector.name!r} holds {among.told()}",
             pointer=context.pointer(connector, "remote_ip_ranges"),
             selectors=connector.servers,
             ranges=among,
@@ -91,26 +91,20 @@ def _within(rule: Rule, context: Context, connector: ReceiveConnector, among: Ra
         )
 
 
-def _texts(connector: ReceiveConnector) -> Iterator[tuple[str, str]]:
-    """Each range as typed, with its note."""
-    for given in connector.remote_ip_ranges:
-        yield (given, "") if isinstance(given, str) else (given.range, given.note)
-
-
-def _gateways(connector: ReceiveConnector) -> RangeSet:
-    """Addresses that end in .1 or .254, in ranges too small to be a network."""
-    found_: list[tuple[int, int]] = []
-    for text, _ in _texts(connector):
-        known = parse_range(text)
-        if known.version == 4 and known.size < SUBNET:
-            base = known.lo & ~0xFF
-            candidates = (base + last for last in (1, 254, 257, 510))
-            found_ += ((value, value) for value in candidates if known.lo <= value <= known.hi)
-    return from_spans(sorted(found_), ())
+def _gateways(known: RangeSet) -> RangeSet:
+    """IPv4 addresses that end in .1 or .254, in spans too small to be a network."""
+    candidates = (
+        (value, lo, hi)
+        for lo, hi in known.v4
+        if hi - lo + 1 < SUBNET
+        for value in ((lo & ~0xFF) + last for last in (1, 254, 257, 510))
+    )
+    return from_spans(((value, value) for value, lo, hi in candidates if lo <= value <= hi), ())
 
 
 def _balancers(connector: ReceiveConnector) -> RangeSet:
-    return ranges(parse_range(text) for text, note in _texts(connector) if _BALANCER.search(note))
+    noted = (given for given in connector.remote_ip_ranges if not isinstance(given, str))
+    return ranges(parse_range(given.range) for given in noted if _BALANCER.search(given.note))
 
 
 def _takes_v6(binding: str, group: Group) -> bool:
