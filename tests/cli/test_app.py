@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import typer
 
 from gatepost import __version__
 from gatepost.cli import servers
-from gatepost.cli.app import app, execute
+from gatepost.cli.app import EXAMPLES, app, execute
 from gatepost_api.auth import Role
 from tests.cli.conftest import Gatepost, Plane
 from tests.support.control_plane import DOCUMENT
@@ -101,6 +102,17 @@ def test_every_command_explains_itself(bare: Gatepost, command: str) -> None:
     ran = bare(command, "--help")
     assert (ran.code, ran.err) == (0, "")
     assert "Usage: gatepost" in ran.out
+
+
+@pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"probe"}))
+def test_every_example_is_a_command_line(
+    bare: Gatepost, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("fleet.yaml").write_text(DOCUMENT)
+    monkeypatch.setenv("GATEPOST_TOKEN", "gp_api_0000000000000000_nobody")
+    words = shlex.split(EXAMPLES[name].removeprefix("Example: gatepost "))
+    assert bare(*words, "--url", "http://127.0.0.1:9").code == 17
 
 
 def test_help_is_what_no_words_get(bare: Gatepost) -> None:

@@ -48,6 +48,19 @@ def test_the_articles_second_listing(gatepost: Gatepost) -> None:
     } == {ANONYMOUS}
 
 
+def test_a_right_is_denied_and_the_entry_taken_away(gatepost: Gatepost) -> None:
+    right = "ms-Exch-SMTP-Accept-Any-Recipient"
+    words = [RELAY, "--user", ANONYMOUS, "--right", right, "--deny"]
+    ran = gatepost("permission", "add", *words, "-o", "json")
+    assert ran.code == 0, ran
+    assert [row["deny"] for row in ran.json if row["right"] == right] == [False, True]
+    assert "explicit" in gatepost("permissions", RELAY).out
+    assert gatepost("permission", "remove", *words).code == 0
+    listed = gatepost("permissions", RELAY, "--user", ANONYMOUS, "-o", "json").json
+    assert [row["deny"] for row in listed if row["right"] == right] == [False]
+    assert gatepost("permission", "add", RELAY, "--user", "x", "--right", "fly").code == 10
+
+
 def test_connectors_are_listed(gatepost: Gatepost) -> None:
     ran = gatepost("connectors")
     assert ran.code == 0

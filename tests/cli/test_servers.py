@@ -50,6 +50,12 @@ def test_labels_and_addresses_are_set_and_removed(gatepost: Gatepost, plane: Pla
     assert gatepost("servers", "label", "mx1", "site").code == 64
 
 
+def test_the_name_to_say_hello_with_is_set(gatepost: Gatepost, plane: Plane) -> None:
+    plane.enroll("mx1")
+    ran = gatepost("servers", "fqdn", "mx1", "mx1.contoso.com", "-o", "json")
+    assert (ran.code, ran.json["fqdn"]) == (0, "mx1.contoso.com")
+
+
 def test_what_was_rejected_is_retried(gatepost: Gatepost, plane: Plane, fleet_file: Fleet) -> None:
     agent = plane.enroll("mx1")
     agent.outcome = "rejected"

@@ -18,6 +18,7 @@ from gatepost.cli import (
     counting,
     enrollment,
     explaining,
+    permissions,
     planning,
     probing,
     ranges,
@@ -62,6 +63,7 @@ app = typer.Typer(
 for group in (
     connectors.group,
     enrollment.group,
+    permissions.group,
     ranges.group,
     revisions.group,
     servers.group,
@@ -69,7 +71,7 @@ for group in (
 ):
     app.add_typer(group)
 app.add_typer(connectors.group, name="connector", hidden=True)
-for module in (planning, applying, explaining, connectors, blocking, counting, probing, audit):
+for module in (planning, applying, explaining, connectors, permissions, blocking, counting, probing, audit):
     for name, command in module.COMMANDS.items():
         app.command(name, epilog=EXAMPLES.get(name))(command)
 

@@ -1,4 +1,4 @@
-"""`gatepost connectors`, `permissions` and `anonymous-relay`: the article's listings, and its second step."""
+"""`gatepost connectors` and `anonymous-relay`: the article's first listing, and its second step."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -83,27 +83,6 @@ def show(
     return Answer(found, pairs(found | {"remote_ip_ranges": ranges_of(found)} if everything else listing))
 
 
-def permissions(
-    ctx: typer.Context,
-    connector: Connector,
-    user: Annotated[
-        str | None, typer.Option(help=r"Only this security principal: 'NT AUTHORITY\ANONYMOUS LOGON'")
-    ] = None,
-) -> Answer:
-    """Who holds which extended right on a connector, and where that comes from, as Get-ADPermission lists it."""
-    with connected(ctx) as client:
-        rows = list(client.connectors.permissions(connector, user=user))
-    columns = (
-        ("User", "user"),
-        ("ExtendedRights", "right"),
-        ("Deny", lambda row: str(row["deny"])),
-        ("Inherited", lambda row: str(row["inherited"])),
-        ("Source", "source"),
-        ("Effect", "effect"),
-    )
-    return listing(rows, columns, "No such permissions.")
-
-
 def anonymous_relay(
     ctx: typer.Context,
     connector: Connector,
@@ -115,4 +94,4 @@ def anonymous_relay(
     return Answer(found, note=f"{connector} is set up for anonymous relay ({method.value}). {NEXT}")
 
 
-COMMANDS = {"permissions": permissions, "anonymous-relay": anonymous_relay}
+COMMANDS = {"anonymous-relay": anonymous_relay}

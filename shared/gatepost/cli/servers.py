@@ -10,6 +10,7 @@ from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
 from gatepost.cli.tables import ago, listing, moment, pairs, table
 from gatepost.cli.values import named
+from gatepost.client import Record
 from gatepost.client.servers import Verb
 
 group = typer.Typer(
@@ -133,11 +134,25 @@ def address(
     return _entries(ctx, server, "addresses", addresses, "internal=10.1.1.1 or internal-")
 
 
+@group.command()
+def fqdn(
+    ctx: typer.Context,
+    server: Name,
+    name: Annotated[str, typer.Argument(help="mx1.contoso.com; '' removes it")],
+) -> Answer:
+    """Set the name that the server says hello with; in force from the next publish on."""
+    with connected(ctx) as client:
+        return _edited(client.servers.change(server, fqdn=name).body)
+
+
 def _entries(ctx: typer.Context, server: str, field: str, words: list[str], example: str) -> Answer:
     gone: dict[str, str | None] = {word[:-1]: None for word in words if word[-1:] == "-" and "=" not in word}
     entries = gone | named((word for word in words if word[:-1] not in gone), example)
     with connected(ctx) as client:
-        found = client.servers.change_entries(server, field, entries).body
+        return _edited(client.servers.change_entries(server, field, entries).body)
+
+
+def _edited(found: Record) -> Answer:
     return Answer(
         found, _sheet(found), note="In force from the next publish on." if found["unpublished"] else ""
     )

@@ -1,9 +1,9 @@
 """The draft piece by piece: /v1/connectors, /v1/accepted-domains, /v1/send-connectors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
-from gatepost.client.connection import Record, Versioned
+from gatepost.client.connection import Record, Rows, Versioned
 from gatepost.client.errors import ApiProblem
 from gatepost.client.nouns import Noun
 from gatepost.policy.model.addresses import parse_range
@@ -59,6 +59,16 @@ class Connectors(Pieces):
     def permissions(self, name: str, **filters: object) -> Iterator[Record]:
         """Rows of user, right, deny, inherited and source, as Get-ADPermission lists them."""
         return self._connection.items(self.at(name, "/permissions"), filters)
+
+    def add_permissions(self, name: str, user: str, rights: Sequence[str], *, deny: bool = False) -> Rows:
+        """Allow or deny extended rights to a security principal -> all its rows on the connector."""
+        body = {"user": user, "rights": list(rights), "deny": deny}
+        return self._connection.rows("POST", self.at(name, "/permissions"), body)
+
+    def remove_permission(self, name: str, user: str, right: str, *, deny: bool = False) -> Rows:
+        """Take an explicit entry away -> the principal's other rows."""
+        path = self.at(name, "/permissions")
+        return self._connection.rows("DELETE", path, user=user, right=right, deny="true" if deny else None)
 
     def anonymous_relay(self, name: str, method: Literal["anonymous", "externally_secured"]) -> Record:
         """Give the connector's hosts the right to relay, by one of the two methods -> the connector."""
