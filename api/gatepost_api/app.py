@@ -3,14 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from gatepost_api import __version__, health, problems, retention
 from gatepost_api.accepted_domains.endpoints import router as accepted_domains
 from gatepost_api.audit.endpoints import router as audit
+from gatepost_api.auth import Viewer
 from gatepost_api.checkins.agents import Agents
 from gatepost_api.checkins.endpoints import router as checkins
 from gatepost_api.checkins.enrolling import Enrolling
@@ -101,17 +103,30 @@ def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMana
     return live
 
 
+async def schema(request: Request, caller: Viewer) -> dict[str, Any]:
+    """The schema where /docs is turned off: for token holders."""
+    described: dict[str, Any] = request.app.openapi()
+    return described
+
+
 def create_app(settings: Settings) -> FastAPI:
     """The control plane as an ASGI application; its database has to be migrated already."""
-    app = FastAPIOffline(
-        docs_url="/docs" if settings.docs else None,
-        redoc_url=None,
-        title="Gatepost",
-        summary="One door for device mail: connectors, revisions, agents.",
-        version=__version__,
-        lifespan=lifespan(settings),
-        generate_unique_id_function=operation_id,
+    described: dict[str, Any] = {
+        "title": "Gatepost",
+        "summary": "One door for device mail: connectors, revisions, agents.",
+        "version": __version__,
+        "lifespan": lifespan(settings),
+        "generate_unique_id_function": operation_id,
+        "redoc_url": None,
+    }
+    # The page needs the schema, so both are public, or neither is.
+    app = (
+        FastAPIOffline(**described)
+        if settings.docs
+        else FastAPI(**described, docs_url=None, openapi_url=None)
     )
+    if not settings.docs:
+        app.add_api_route("/openapi.json", schema, include_in_schema=False)
     app.state.settings = settings
     app.state.metrics = Metrics()
     app.state.parking = Parking(settings.wakes_per_s, app.state.metrics.parked)

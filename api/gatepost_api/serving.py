@@ -1,10 +1,12 @@
 """One process of the control plane: its lock, its TLS, its server, its end."""
 
 import fcntl
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -28,6 +30,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
         super().__init__(config)
         self.app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A stop that was asked for ends with exit code 0: the signal is not raised again afterwards."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from tests.support.control_plane import World, control_plane, copy_of, migrated, sqlite_template
 from tests.support.postgres import PostgresServer
@@ -13,6 +14,12 @@ from tests.support.postgres import PostgresServer
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet() -> None:
+    """Thousands of request lines, and tracebacks in colour, take longer than what they tell of."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("critical"))
 
 
 @pytest.fixture(scope="session")
