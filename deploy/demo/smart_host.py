@@ -1,6 +1,6 @@
-"""A smart host that keeps what it gets: `python -m deploy.demo.smart_host FILE`, one JSON object a line.
+"""A smart host that keeps what it gets: `python -m deploy.demo.smart_host FILE PORT`, port 0 for a free one.
 
-It accepts everything from anybody, which is why it listens on loopback only.
+The file gets one JSON object a line. It accepts everything from anybody, which is why it listens on loopback only.
 """
 
 import asyncio
@@ -32,15 +32,15 @@ class Keeper:
         return "250 2.0.0 kept"
 
 
-async def serve(file: Path) -> None:
+async def serve(file: Path, port: int) -> None:
     keeper = Keeper(file)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(keeper, hostname="smart-host.example", loop=loop), "127.0.0.1", 0
+        lambda: SMTP(keeper, hostname="smart-host.example", loop=loop), "127.0.0.1", port
     )
     print(f"listening on {server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1])))
+    asyncio.run(serve(Path(sys.argv[1]), int(sys.argv[2])))

@@ -167,7 +167,8 @@ class Stack:
     # --- the smart host --------------------------------------------------------------------------------------
 
     def start_smart_host(self) -> None:
-        command = [sys.executable, "-m", "deploy.demo.smart_host", self.mail]
+        """Start it, on the port that it had before; what it got before stays."""
+        command = [sys.executable, "-m", "deploy.demo.smart_host", self.mail, self.smart_host_port]
         program = self._start("smart-host", command, clean_environment({"PYTHONPATH": str(ROOT)}))
         self.smart_host_port = int(program.wait_for(r"listening on (\d+)")[1])
 
