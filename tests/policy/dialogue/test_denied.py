@@ -39,3 +39,8 @@ def test_every_address_is_denied_exactly_as_some_row_says(denials: list[Denial])
 
 def test_versions_are_apart() -> None:
     assert DeniedSet([Denial("0.0.0.0/0", "no_service", "block")]).lookup(parse_address("::1")) is None
+
+
+def test_space_that_nobody_may_list_can_still_be_denied() -> None:
+    inside = parse_address("64:ff9b::1")
+    assert DeniedSet([Denial("64:ff9b::/96", "no_relay", "rollback")]).lookup(inside) is not None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from gatepost.policy.dialogue.selection import Listing, Table
-from gatepost.policy.model.addresses import Address, parse_range
+from gatepost.policy.model.addresses import Address, read_range
 
 Effect = Literal["no_service", "no_relay"]
 
@@ -36,7 +36,7 @@ class DeniedSet:
         return None
 
     def _table(self, effect: str) -> Table:
-        rows = ((str(at), parse_range(d.range)) for at, d in enumerate(self.denials) if d.effect == effect)
+        rows = ((str(at), read_range(d.range)) for at, d in enumerate(self.denials) if d.effect == effect)
         return Table(Listing(rows))
 
 

@@ -106,23 +106,30 @@ def parse_address(text: str) -> Address:
 
 
 def parse_range(text: str) -> AddressRange:
-    """A single address, `lo-hi`, CIDR (host bits allowed) or `address(mask)`. Raises BadValue.
+    """A range of clients that may be listed: `read_range`, but no translated space. Raises BadValue.
 
     Source: Exchange parameter RemoteIPRanges.
     """
-    typed = text.strip()
-    if "/" in typed:
-        found = _parse_cidr(typed)
-    elif "-" in typed:
-        found = _parse_span(typed)
-    elif typed.endswith(")"):
-        found = _parse_masked(typed)
-    else:
-        version, value = _expect(typed, typed)
-        found = AddressRange(version, value, value, typed)
+    found = read_range(text)
     if found.version == 6 or found.lo == 0:
         _refuse_translated(found)
     return found
+
+
+def read_range(text: str) -> AddressRange:
+    """A single address, `lo-hi`, CIDR (host bits allowed) or `address(mask)`, wherever it lies. Raises BadValue.
+
+    For what only narrows: the denied set may hold addresses that nobody may list.
+    """
+    typed = text.strip()
+    if "/" in typed:
+        return _parse_cidr(typed)
+    if "-" in typed:
+        return _parse_span(typed)
+    if typed.endswith(")"):
+        return _parse_masked(typed)
+    version, value = _expect(typed, typed)
+    return AddressRange(version, value, value, typed)
 
 
 def _expect(part: str, typed: str) -> tuple[int, int]:

@@ -6,7 +6,16 @@ Each module holds rules of one kind, as functions from a group of equal servers 
 from collections.abc import Callable, Iterator
 
 from gatepost.policy.analysis.findings import Finding, merged
-from gatepost.policy.analysis.lint import bindings, domains, expectations, expiry, hints, relay, sources
+from gatepost.policy.analysis.lint import (
+    bindings,
+    domains,
+    expectations,
+    expiry,
+    hints,
+    relay,
+    sources,
+    users,
+)
 from gatepost.policy.analysis.lint.context import Context
 from gatepost.policy.analysis.sides import Group, Side
 
@@ -21,6 +30,7 @@ _BY_GROUP: tuple[Callable[[Context, Group], Iterator[Finding]], ...] = (
 _BY_DOCUMENT: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     domains.findings,
     hints.findings,
+    users.findings,
     expectations.tests,
 )
 
