@@ -3,9 +3,7 @@
 Nothing is formatted on the way of a line that is accepted; a refusal and the end of a session give one line each.
 """
 
-from typing import NamedTuple
-
-import structlog
+from typing import Any, NamedTuple
 
 from gatepost.policy.dialogue.decision import Decision
 from gatepost.policy.dialogue.events import Event, Line, Stored, TlsStarted
@@ -16,15 +14,14 @@ from gatepost_agent.protocol_log import ProtocolLog, SessionLog, permission_toke
 
 SESSION, REFUSED = "smtp_session", "smtp_refused"
 
-log = structlog.get_logger()
-
 
 class Books(NamedTuple):
-    """Where all sessions are written down."""
+    """Where all sessions are written down. log: a bound structlog logger; the unbound one is made anew at each call."""
 
     counters: Counters
     devices: Devices
     protocol_log: ProtocolLog
+    log: Any
 
 
 class Account:
@@ -33,6 +30,7 @@ class Account:
     def __init__(self, books: Books, session: Session, began: float) -> None:
         self._counters = books.counters
         self._devices = books.devices
+        self._log = books.log
         self._session = session
         self._began = began
         self._connector = session.connector.name if session.connector else ""
@@ -73,7 +71,7 @@ class Account:
         self._device.refused[kind] += 1
         self._counters.add(self._connector, f"refused {kind}")
         session, trace, reply = self._session, decision.trace, decision.reply
-        log.info(
+        self._log.info(
             REFUSED,
             session=session.session_id,
             client=session.client,
@@ -88,12 +86,12 @@ class Account:
 
     def failed(self, reference: str, error: Exception) -> None:
         """An exception of ours; `reference` is what the client was told."""
-        log.error("smtp_failed", reference=reference, session=self._session.session_id, exc_info=error)
+        self._log.error("smtp_failed", reference=reference, session=self._session.session_id, exc_info=error)
 
     def tls_failed(self, error: OSError) -> None:
         """The handshake after STARTTLS did not end well."""
         self._counters.add(self._connector, "tls_failed")
-        log.info(
+        self._log.info(
             "smtp_tls_failed", session=self._session.session_id, client=self._session.client, why=str(error)
         )
 
@@ -104,7 +102,7 @@ class Account:
         self._devices.leave(device)
         if self._rows is not None:
             self._rows.row("-", "", how.capitalize())
-        log.info(
+        self._log.info(
             SESSION,
             session=session.session_id,
             client=session.client,
@@ -124,11 +122,14 @@ class Account:
 class Unaccounted:
     """For the agent's own self test: only what goes wrong is told."""
 
+    def __init__(self, books: Books) -> None:
+        self._log = books.log
+
     def note(self, event: Event, decision: Decision) -> None:
         """Nothing."""
 
     def failed(self, reference: str, error: Exception) -> None:
-        log.error("smtp_failed", reference=reference, session="self test", exc_info=error)
+        self._log.error("smtp_failed", reference=reference, session="self test", exc_info=error)
 
     def tls_failed(self, error: OSError) -> None:
         """Nothing."""

@@ -27,8 +27,12 @@ class NoCertificate(AgentError):
     """A connector's certificate cannot be used; the text names it and what to do."""
 
 
+_Stamp = tuple[int, int]  # mtime and size of a file
+_Key = tuple[str | None, str, str]
+
+
 class _Made(NamedTuple):
-    stamp: tuple[int, int]  # mtime and size of the file
+    stamp: _Stamp
     context: ssl.SSLContext
 
 
@@ -37,32 +41,35 @@ class Certificates:
 
     def __init__(self, find: Callable[[str], Path]) -> None:
         self._find = find
-        self._made: dict[tuple[str, str, str], _Made] = {}
+        self._made: dict[_Key, _Made] = {}
 
     async def context(self, connector: ReceiveConnector) -> ssl.SSLContext:
         """The context of a connector that offers STARTTLS. Raises NoCertificate."""
-        name = connector.tls_certificate_name or ""
-        key = (name, connector.tls_minimum_version, connector.tls_ciphers)
-        path, stamp = self._look(name)
-        made = self._made.get(key)
-        if made is None or made.stamp != stamp:
-            chain = await asyncio.to_thread(_load, path, name)
-            made = self._made[key] = _Made(stamp, _restrict(chain, connector))
-        return made.context
+        path, stamp = self._look(connector.tls_certificate_name or "")
+        made = self._made.get(_key(connector))
+        if made is not None and made.stamp == stamp:
+            return made.context
+        chain = await asyncio.to_thread(_load, path)
+        return self._keep(connector, stamp, chain)
 
     def trouble(self, connector: ReceiveConnector) -> str:
-        """Why this connector's certificate cannot be used, or nothing. Reads the file."""
-        name = connector.tls_certificate_name
-        if name is None:
+        """Why this connector's certificate cannot be used, or nothing. Reads its file if it has changed."""
+        if connector.tls_certificate_name is None:
             return ""
         try:
-            path, _ = self._look(name)
-            _restrict(_load(path, name), connector)
+            path, stamp = self._look(connector.tls_certificate_name)
+            made = self._made.get(_key(connector))
+            if made is None or made.stamp != stamp:
+                self._keep(connector, stamp, _load(path))
         except NoCertificate as error:
             return str(error)
         return ""
 
-    def _look(self, name: str) -> tuple[Path, tuple[int, int]]:
+    def _keep(self, connector: ReceiveConnector, stamp: _Stamp, chain: ssl.SSLContext) -> ssl.SSLContext:
+        self._made[_key(connector)] = _Made(stamp, _restrict(chain, connector))
+        return chain
+
+    def _look(self, name: str) -> tuple[Path, _Stamp]:
         try:
             path = self._find(name)
             found = path.stat()
@@ -71,12 +78,18 @@ class Certificates:
         return path, (found.st_mtime_ns, found.st_size)
 
 
-def _load(path: Path, name: str) -> ssl.SSLContext:
+def _key(connector: ReceiveConnector) -> _Key:
+    return connector.tls_certificate_name, connector.tls_minimum_version, connector.tls_ciphers
+
+
+def _load(path: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(path)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        raise NoCertificate(f"certificate {name!r}: put chain and private key into one PEM file") from error
+        raise NoCertificate(
+            f"certificate {path.name!r}: put chain and private key into one PEM file"
+        ) from error
     return context
 
 

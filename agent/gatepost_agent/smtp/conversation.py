@@ -10,6 +10,7 @@ and hard interruptions also within content. What is being committed is never int
 import asyncio
 import secrets
 import ssl
+from functools import lru_cache
 
 from gatepost.policy.dialogue.content import ContentFacts, Kept
 from gatepost.policy.dialogue.decision import Chunk, Decision, Envelope, Limit, Next, Pressure, Usage
@@ -25,6 +26,7 @@ from gatepost.policy.dialogue.events import (
     TlsStarted,
 )
 from gatepost.policy.dialogue.headers import ContentRules
+from gatepost.policy.dialogue.replies import Reply
 from gatepost.policy.dialogue.session import Session
 from gatepost_agent.smtp.account import Account, Unaccounted
 from gatepost_agent.smtp.alarm import Alarm
@@ -38,6 +40,11 @@ LINGER_S = 1.0
 _UNSENT = 32 * 1024  # octets of replies gathered at most
 _TURN = 32  # commands that a session is answered before others have their turn
 _NOBODY_S = 10.0  # time for a client that no connector takes
+
+
+@lru_cache(maxsize=512)
+def _wire(reply: Reply) -> bytes:
+    return reply.wire
 
 
 class _Gone(Exception):
@@ -61,7 +68,7 @@ class Conversation:
         self._input = given
         self._writer = writer
         self._place = Place(session.connector.name if session.connector else "", session.client)
-        self._account = Account(host.books, session, host.clock()) if counted else Unaccounted()
+        self._account = Account(host.books, session, host.clock()) if counted else Unaccounted(host.books)
         self._out = b""
         self._arrival: Arrival | None = None
         self._message_id = ""
@@ -78,10 +85,16 @@ class Conversation:
         door, how = self.session.connector, "remote"
         idle_s, session_s = (door.idle_s, door.session_s) if door else (_NOBODY_S, _NOBODY_S)
         alarm = self._alarm = Alarm(idle_s, session_s, self._ring, asyncio.get_running_loop())
-        decision: Decision | None = self._begin()
+        decision = self._begin()
         try:
-            while decision is not None:
-                decision = await self._carry_out(decision)
+            while decision.next is not Next.CLOSE:
+                try:
+                    decision = await self._do(decision)
+                except (_Gone, ConnectionError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever it is, the client must get a reply
+                    decision = self._failed(error)
+            await self._close(decision)
             how = "local"
         except (_Gone, ConnectionError):
             pass
@@ -126,8 +139,8 @@ class Conversation:
     def _usage(self) -> Usage:
         host, current, session = self._host, self._host.current, self.session
         usage = Usage(
-            now=host.clock(),
-            policy=current.policy or session.policy,
+            host.clock(),
+            current.policy or session.policy,
             pressure=Pressure.NONE if host.spool.room() == "ok" else Pressure.FULL,
             denied=current.denied.lookup(session.remote.address) if current.denied.denials else None,
         )
@@ -149,7 +162,7 @@ class Conversation:
             if decision.charges:
                 self._host.rates.book(decision.charges, usage.now)
             self._account.note(event, decision)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the client must get a reply
+        except Exception as error:  # noqa: BLE001 - as in `run`
             return self._failed(error)
         return decision
 
@@ -163,19 +176,8 @@ class Conversation:
 
     # -- carrying out
 
-    async def _carry_out(self, decision: Decision) -> Decision | None:
-        """Do it; the next decision, or None when the session has ended."""
-        if decision.next is Next.CLOSE:
-            await self._close(decision)
-            return None
-        try:
-            return await self._do(decision)
-        except (_Gone, ConnectionError):
-            raise
-        except Exception as error:  # noqa: BLE001 - as in _step
-            return self._failed(error)
-
     async def _do(self, decision: Decision) -> Decision:
+        """Carry out a decision; what was decided next. Raises _Gone."""
         next_, argument = decision.next, decision.argument
         if self._arrival is not None and self.session.transaction is None:
             await self._drop()
@@ -187,7 +189,7 @@ class Conversation:
         if decision.delay_s:
             await self._pause(decision.delay_s)
         if decision.reply is not None:
-            self._out += decision.reply.wire
+            self._out += _wire(decision.reply)
         if isinstance(argument, ContentRules):
             return await self._data(argument)
         if isinstance(argument, Chunk):
@@ -223,11 +225,14 @@ class Conversation:
         self._alarm.working()
 
     async def _send(self) -> None:
-        """Write the gathered replies; waits while the client is behind with reading."""
-        if not self._out:
-            return
-        self._writer.write(self._out)
+        """Write the gathered replies; waits while the client is behind with reading. Raises _Gone."""
+        if self._input.lost:
+            raise _Gone
+        transport = self._writer.transport
+        transport.write(self._out)
         self._out = b""
+        if transport.get_write_buffer_size() <= _UNSENT:
+            return
         self._alarm.waiting()
         self._is_sending = True
         try:
@@ -248,6 +253,7 @@ class Conversation:
     async def _secure(self, context: ssl.SSLContext) -> Decision:
         """STARTTLS. What the client sent in clear behind it was never said (RFC 3207 4.2)."""
         await self._send()
+        await self._writer.drain()  # or start_tls would, and let in clear text meanwhile
         self._input.clear()
         try:
             await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_S)
@@ -262,7 +268,7 @@ class Conversation:
         if decision.delay_s:
             await self._pause(decision.delay_s)
         if decision.reply is not None:
-            self._out += decision.reply.wire
+            self._out += _wire(decision.reply)
         await self._send()
         # A client that was let in may just be sending; who said QUIT, or was turned away at once, is not.
         if decision.reply is not None and decision.reply.refused and self._commands and not self._input.ended:

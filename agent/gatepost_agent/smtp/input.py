@@ -11,6 +11,7 @@ from typing import SupportsIndex, cast
 
 from gatepost.policy.dialogue.events import MAX_LINE, Line, LineTooLong
 
+_CR = 13
 HIGH = 64 * 1024
 SMALL = 2 * MAX_LINE  # a command always fits, so a session that holds little never has to wait for the others
 
@@ -97,13 +98,13 @@ class Input(asyncio.StreamReader):
             if self._skipping_line:
                 self.consume(self.held)
             return None
-        start = self._at
-        raw = self._block[start:end]
+        start, block = self._at, self._block
         self.consume(end + 1 - start)
         if self._skipping_line or end + 1 - start > MAX_LINE:
             self._skipping_line = False
             return LineTooLong()
-        return Line(raw[:-1]) if raw.endswith(b"\r") else Line(raw, bare_lf=True)
+        is_bare = end == start or block[end - 1] != _CR
+        return Line(block[start:end], bare_lf=True) if is_bare else Line(block[start : end - 1])
 
     @property
     def held(self) -> int:
@@ -131,15 +132,13 @@ class Input(asyncio.StreamReader):
         self._skipping_line = False
         self.consume(self.held)
 
-    async def wait(self) -> None:
-        """Until something changes: more input, its end, or `rouse`. Looks at nothing before it waits."""
+    def wait(self) -> "asyncio.Future[None]":
+        """Done when something changes: more input, its end, or `rouse`. What is here already is not looked at."""
         self._waiting = self._on_loop.create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
+        return self._waiting
 
     def rouse(self) -> None:
         """End `wait`."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)

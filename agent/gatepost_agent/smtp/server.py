@@ -10,6 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import structlog
+
 from gatepost.policy.dialogue.compiled import Endpoint, Policy
 from gatepost.policy.dialogue.events import Interrupted
 from gatepost.policy.dialogue.session import Session
@@ -82,7 +84,7 @@ class SmtpServer:
             spool=spool,
             sessions=Sessions(),
             rates=Rates(),
-            books=Books(self._counters, self._devices, self._protocol_log),
+            books=Books(self._counters, self._devices, self._protocol_log, structlog.get_logger().bind()),
             certificates=Certificates(certificate),
             budget=Budget(options.input_bytes),
             session_cap=self._caps.sessions,

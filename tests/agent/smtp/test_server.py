@@ -1,7 +1,6 @@
 """The SMTP side as a whole: caps, blocks, draining, figures, and the real spool behind it."""
 
 import asyncio
-import resource
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -173,26 +172,6 @@ def test_above_the_cap_clients_wait_in_the_queue_and_are_served_later(serve: Ser
         max_inbound_connection_per_source="unlimited",
         max_inbound_connection_percentage_per_source=100,
     )
-
-
-def test_caps_under_a_small_file_limit_leave_a_reserve() -> None:
-    from gatepost_agent.smtp.limits import caps
-
-    assert caps(256).sessions == 192
-    assert caps(256).accepted <= 256 - 40
-    assert caps(1024).sessions == 896
-    assert caps(64).sessions == 32
-
-
-def test_the_file_limit_is_raised_to_what_the_host_allows() -> None:
-    from gatepost_agent.smtp.limits import open_file_limit
-
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
-        assert open_file_limit() == resource.getrlimit(resource.RLIMIT_NOFILE)[0] > 300
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_input_above_the_budget_pauses_reading_and_arrives_all_the_same(serve: Serve) -> None:
