@@ -36,10 +36,10 @@ class Screen:
         self.console.print(Text(text))
 
     def good(self, text: str) -> None:
-        self.console.print(Text("✓ ", "bold green") + Text(text))
+        self.console.print(Text.assemble(("✓ ", "bold green"), text))
 
     def bad(self, text: str) -> None:
-        self.console.print(Text("✗ ", "bold red") + Text(text))
+        self.console.print(Text.assemble(("✗ ", "bold red"), text))
 
     def command(self, text: str, output: str = "") -> None:
         """A command as somebody would type it, and what it printed."""
