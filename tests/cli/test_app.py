@@ -32,6 +32,9 @@ READS = [
     ["audit"],
     ["tokens", "list"],
     ["enrollment-token", "list"],
+    ["connectors"],
+    ["blocked"],
+    ["relay-users"],
 ]
 
 
@@ -184,6 +187,13 @@ def test_the_console_script_is_this_command(idle_plane: Plane) -> None:
     command = [sys.executable, "-c", "import gatepost.cli; gatepost.cli.main()", "servers", "-o", "json"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, [], "No servers.\n")
+
+
+def test_a_terminal_without_unicode_is_no_stack_trace() -> None:
+    command = [sys.executable, "-c", "import gatepost.cli; gatepost.cli.main()", "--help"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_reader_that_left_is_no_stack_trace(idle_plane: Plane) -> None:

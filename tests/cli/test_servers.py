@@ -118,6 +118,23 @@ def test_tokens_end_by_name_or_id(gatepost: Gatepost) -> None:
     assert (again.code, again.json["error"]["type"]) == (10, "not-found")
 
 
+def test_relay_users_get_a_secret_once(gatepost: Gatepost) -> None:
+    made = gatepost("relay-users", "create", "erp", "--sender", "erp@contoso.com", "--comment", "the ERP")
+    assert (made.code, made.out.count("\n")) == (0, 1)
+    again = gatepost("relay-users", "rotate-secret", "ERP", "-o", "json")
+    assert list(again.json) == ["secret"]
+    assert again.json["secret"] != made.out.strip()
+    listed = gatepost("relay-users")
+    assert "erp@contoso.com" in listed.out
+    assert made.out.strip() not in listed.out + made.err
+    assert gatepost("relay-users", "senders", "erp", "-o", "json").json["user"]["senders"] == []
+    assert gatepost("relay-users", "create", "erp").code == 12
+    assert gatepost("relay-users", "list", role=Role.viewer).code == 0
+    assert gatepost("relay-users", "delete", "erp", role=Role.operator).code == 13
+    assert gatepost("relay-users", "delete", "erp").code == 0
+    assert "No relay users" in gatepost("relay-users").err
+
+
 def test_counts_and_devices_are_shown_by_server_and_connector(gatepost: Gatepost, plane: Plane) -> None:
     for name in ("mx1", "mx2"):
         agent = plane.enroll(name)

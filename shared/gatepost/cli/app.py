@@ -1,5 +1,6 @@
 """The command, put together: its options, its commands, and the one way out of it."""
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from gatepost.cli import (
     planning,
     probing,
     ranges,
+    relay_users,
     revisions,
     servers,
     tokens,
@@ -65,6 +67,7 @@ for group in (
     enrollment.group,
     permissions.group,
     ranges.group,
+    relay_users.group,
     revisions.group,
     servers.group,
     tokens.group,
@@ -125,10 +128,14 @@ def execute(words: Sequence[str]) -> int:
         # Who read stdout has left, as `head` does; the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.UNEXPECTED
+    except KeyboardInterrupt:
+        return fail(Interrupted("interrupted"), as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last stop: no stack trace ever reaches a user
         return fail(error, as_json=as_json)
 
 
 def run() -> NoReturn:
-    """The console script."""
+    """The console script; what a terminal's encoding does not know is shown as escapes."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(execute(sys.argv[1:]))

@@ -9,6 +9,7 @@ from gatepost.client.connection import PATIENCE_S, Connection, Record, Versioned
 from gatepost.client.denied import DeniedSet
 from gatepost.client.draft import Draft
 from gatepost.client.pieces import AcceptedDomains, Connectors, SendConnectors
+from gatepost.client.relay_users import RelayUsers
 from gatepost.client.revisions import Revisions
 from gatepost.client.rollouts import Rollouts
 from gatepost.client.servers import EnrollmentTokens, Servers
@@ -39,6 +40,7 @@ class Client:
         self.enrollment_tokens = EnrollmentTokens(connection)
         self.revisions = Revisions(connection)
         self.rollouts = Rollouts(connection)
+        self.relay_users = RelayUsers(connection)
         self.api_tokens = ApiTokens(connection)
 
     def __enter__(self) -> Self:

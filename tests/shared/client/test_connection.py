@@ -1,13 +1,16 @@
 """HTTP manners: what is sent by default, what is repeated, and what every failure becomes."""
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
+import trustme
 
 from gatepost.client import ApiProblem, RefusedUrl, Unreachable
 from gatepost.client.connection import Connection, checked_url
@@ -43,7 +46,7 @@ class Told(NamedTuple):
 class ApiServer:
     """Gives the told answers in their order, the last one for ever."""
 
-    def __init__(self, *told: Told) -> None:
+    def __init__(self, *told: Told, tls: ssl.SSLContext | None = None) -> None:
         self.heard: list[Heard] = []
         told_left = list(told) or [Told(body={})]
         heard = self.heard
@@ -69,7 +72,9 @@ class ApiServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), name="api fake")
         self._thread.start()
 
@@ -86,8 +91,8 @@ Api = Callable[..., ApiServer]
 def api() -> Iterator[Api]:
     started: list[ApiServer] = []
 
-    def start(*told: Told) -> ApiServer:
-        started.append(ApiServer(*told))
+    def start(*told: Told, tls: ssl.SSLContext | None = None) -> ApiServer:
+        started.append(ApiServer(*told, tls=tls))
         return started[-1]
 
     yield start
@@ -156,6 +161,23 @@ def test_a_token_that_is_none_is_refused_without_quoting_it(token: str) -> None:
 def test_a_ca_file_that_is_none_is_refused() -> None:
     with pytest.raises(RefusedUrl, match=r"ca\.pem"):
         Connection("https://127.0.0.1", "gp_api_x", "no/such/ca.pem")
+
+
+def test_only_the_ca_that_was_given_is_trusted(api: Api, tmp_path: Path) -> None:
+    ours, other = trustme.CA(), trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("127.0.0.1").configure_cert(context)
+    server = api(Told(body={"version": 1}), tls=context)
+    for name, authority in (("ours.pem", ours), ("other.pem", other)):
+        authority.cert_pem.write_to_path(tmp_path / name)
+    trusting = Connection(server.url, "gp_api_x", tmp_path / "ours.pem")
+    assert trusting.get("/v1/draft") == {"version": 1}
+    trusting.close()
+    doubting = Connection(server.url, "gp_api_x", tmp_path / "other.pem")
+    with pytest.raises(Unreachable, match="certificate"):
+        doubting.get("/v1/draft")
+    doubting.close()
+    assert len(server.heard) == 1
 
 
 def test_every_request_carries_the_token(api: Api, connect: Connect) -> None:
