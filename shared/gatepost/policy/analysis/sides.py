@@ -129,6 +129,15 @@ class Side:
         """A group's connectors whose unproved principal holds Accept-Any-Recipient."""
         return tuple(model for model in group.bundle.connectors if model.name in self._relaying)
 
+    def unplaced(self) -> Iterator[tuple[ReceiveConnector, ...]]:
+        """Enabled connectors with that right which no known server takes, those of equal selectors together."""
+        placed = {model.name for group in self.groups for model in group.bundle.connectors}
+        found: dict[tuple[str, ...], list[ReceiveConnector]] = {}
+        for model in self.document.connectors:
+            if model.enabled and model.name in self._relaying and model.name not in placed:
+                found.setdefault(model.servers, []).append(model)
+        return map(tuple, found.values())
+
     @cached_property
     def _relaying(self) -> frozenset[str]:
         compiled = (CompiledConnector(model, "") for model in self.document.connectors)

@@ -111,3 +111,13 @@ def test_a_disabled_connector_is_no_danger() -> None:
 def test_an_expired_range_is_no_danger() -> None:
     expired = {"range": "203.0.113.7", "expires_at": "2023-11-14T00:00:00Z"}
     assert not findings("relay-public", RELAY | {"remote_ip_ranges": [expired]})
+
+
+def test_a_connector_for_servers_to_come_is_judged_as_well() -> None:
+    halves = [
+        relay("0.0.0.0/1", name="low", servers=["site=new"]),
+        relay("128.0.0.0/1", name="high", servers=["site=new"]),
+    ]
+    assert only("relay-everything", FRONTEND, *halves).connectors == ("low", "high")
+    assert only("relay-everything", *halves, servers=()).servers == ()
+    assert not findings("relay-everything", FRONTEND, *(half | {"enabled": False} for half in halves))

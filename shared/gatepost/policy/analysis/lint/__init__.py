@@ -31,6 +31,7 @@ _BY_DOCUMENT: tuple[Callable[[Context], Iterator[Finding]], ...] = (
     domains.findings,
     hints.findings,
     users.findings,
+    relay.nowhere,
     expectations.tests,
 )
 

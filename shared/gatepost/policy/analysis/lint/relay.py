@@ -49,7 +49,16 @@ RELAY_DEFAULT = Rule(
 
 
 def findings(context: Context, group: Group) -> Iterator[Finding]:
-    relaying = context.side.relaying(group)
+    yield from _over(context, context.side.relaying(group))
+
+
+def nowhere(context: Context) -> Iterator[Finding]:
+    """Connectors for servers that are not there yet: the first one to enrol must not find them dangerous."""
+    for relaying in context.side.unplaced():
+        yield from _over(context, relaying)
+
+
+def _over(context: Context, relaying: tuple[ReceiveConnector, ...]) -> Iterator[Finding]:
     raw = context.ranges(relaying)
     for version in (4, 6):
         part = RangeSet(raw.v4) if version == 4 else RangeSet((), raw.v6)
