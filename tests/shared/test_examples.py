@@ -7,6 +7,9 @@ import pytest
 from gatepost.documents import dump_document, load_document
 from gatepost.policy.analysis.document_tests import run_tests
 from gatepost.policy.analysis.explain import Question, Verdict, explain
+from gatepost.policy.analysis.findings import Severity
+from gatepost.policy.analysis.lint import lint
+from gatepost.policy.analysis.sides import Side
 from gatepost.policy.dialogue.compiled import Policy, compile_policy
 from gatepost.policy.model.bundle import RelayUser, Server, render
 from gatepost.policy.model.document import DialogueTest, FleetDocument
@@ -21,6 +24,8 @@ SERVERS = {
     "mx-lyo": Server("mx-lyo", {"site": "lyo"}, {"internal": "10.60.1.1"}, "mx-lyo.contoso.com"),
 }
 USERS = (RelayUser(name="backup", verifier=f"sha256:{'0' * 32}:{'0' * 64}", senders=("backup@contoso.com",)),)
+
+SPOOFING, LOOPBACK = "default-takes-own-senders", "relay-loopback"
 
 example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 
@@ -80,6 +85,18 @@ def test_a_stranger_relays_through_none_of_them(path: Path) -> None:
         assert explained.verdict is Verdict.REFUSED or explained.reply.startswith("451 5.7.3"), (
             explained.reply
         )
+
+
+@example
+def test_nothing_in_it_holds_up_a_publish(path: Path) -> None:
+    document = _load(path)
+    servers = [SERVERS[name] for name in sorted({test.server for test in document.tests})]
+    found = lint(Side(document, servers, now=NOW, users=USERS))
+    graver = {finding.rule for finding in found if finding.severity is not Severity.INFO}
+    # The article leaves its default connector as Exchange makes it, and the demo's clients are on loopback.
+    assert graver <= {"article": {SPOOFING}, "article-on-loopback": {SPOOFING, LOOPBACK}}.get(
+        path.stem, set()
+    )
 
 
 @example
