@@ -5,7 +5,7 @@ RFC 9110 section 8.8.3 and 13.1.1, RFC 6585 section 3 (428).
 
 from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Response
 
 from gatepost_api.errors import PreconditionFailed, PreconditionRequired
 
@@ -34,15 +34,23 @@ class Precondition(NamedTuple):
         )
 
 
-async def if_match(request: Request) -> Precondition:
-    given = request.headers.get("if-match")
+Tag = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description="The ETag that the object had when it was read; 428 without, 412 when old",
+    ),
+]
+
+
+async def if_match(given: Tag = None) -> Precondition:
     if given is None:
         raise PreconditionRequired("Send If-Match with the ETag that the object had when it was read.")
     return Precondition(tags=frozenset(tag.strip() for tag in given.split(",")))
 
 
-async def optional_if_match(request: Request) -> Precondition | None:
-    return await if_match(request) if "if-match" in request.headers else None
+async def optional_if_match(given: Tag = None) -> Precondition | None:
+    return None if given is None else await if_match(given)
 
 
 IfMatch = Annotated[Precondition, Depends(if_match)]

@@ -5,7 +5,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Header, Request, Response
 
 from gatepost_api.fleet import Fleet
 
@@ -21,7 +21,17 @@ def preferred_wait_s(request: Request) -> float:
     return float(min(int(found[1]), bound)) if found else 0.0
 
 
-async def preferred(request: Request, response: Response) -> float:
+Preference = Annotated[
+    str | None, Header(alias="Prefer", description="`wait=60` waits so many seconds for news")
+]
+
+
+async def preferred(
+    request: Request,
+    response: Response,
+    _prefer: Preference = None,
+) -> float:
+    """Seconds that the caller wants to wait, within our bound."""
     wait_s = preferred_wait_s(request)
     if wait_s:
         response.headers["Preference-Applied"] = f"wait={wait_s:.0f}"

@@ -20,12 +20,16 @@ from tests.support.waiting import wait_until
 PROGRAM = [sys.executable, "-m", "gatepost_api.cli"]
 
 
+def environment(variables: dict[str, str]) -> dict[str, str]:
+    """This process's variables without Gatepost's own, and those given."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")} | variables
+
+
 def run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GATEPOST_")}
     return subprocess.run(
         [*PROGRAM, *arguments],
         cwd=folder,
-        env=kept | variables,
+        env=environment(variables),
         capture_output=True,
         text=True,
         timeout=60,
@@ -34,10 +38,14 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
 
 
 @contextmanager
-def serving(folder: Path, port: int, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def serving(folder: Path, port: int, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [*PROGRAM, "serve", "--port", str(port), *arguments], cwd=folder, stdout=log, stderr=log
+            [*PROGRAM, "serve", "--port", str(port), *arguments],
+            cwd=folder,
+            env=environment(variables),
+            stdout=log,
+            stderr=log,
         )
     try:
         wait_until(lambda: process.poll() is not None or answers(port), 30, what="serve answers")
