@@ -1,4 +1,7 @@
-"""HTTP to the control plane: several addresses, no redirects, bounded answers, every failure one of three kinds."""
+"""HTTP to the control plane: several addresses, no redirects, bounded answers, every failure one of three kinds.
+
+httpcore, which is httpx without its conveniences: a mail host keeps 9 MB of memory by it.
+"""
 
 import asyncio
 import json
@@ -7,8 +10,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit
 
-import httpx
+import httpcore
 from pydantic import BaseModel
 
 from gatepost_agent import __version__
@@ -16,8 +20,19 @@ from gatepost_agent.errors import AgentError, UsageRefused
 
 MAX_ANSWER_BYTES = 8 * 1024 * 1024
 CONNECT_S = 10.0
+KEPT_OPEN_S = 120.0
 GRACE_S = 20.0  # beyond the wait that was asked for
 WHOLE_ANSWER_S = 120.0
+_REMEDY = "write it as https://gatepost.contoso.com"
+_TROUBLE = (
+    httpcore.NetworkError,
+    httpcore.ProtocolError,
+    httpcore.TimeoutException,
+    httpcore.UnsupportedProtocol,
+    OSError,
+    ValueError,
+    TimeoutError,
+)
 
 
 class LinkError(AgentError):
@@ -55,14 +70,16 @@ class Bearer(Protocol):
 def checked_url(text: str) -> str:
     """A control plane's address without a slash at its end. Raises UsageRefused."""
     try:
-        url = httpx.URL(text.strip())
-    except httpx.InvalidURL as error:
-        raise UsageRefused(f"{text!r} is not a URL: write it as https://gatepost.contoso.com") from error
-    if url.scheme not in ("http", "https") or not url.host or url.query or url.userinfo:
-        raise UsageRefused(f"{text!r} is not a control plane's URL: write it as https://gatepost.contoso.com")
-    if url.scheme == "http" and not _is_loopback(url.host):
+        url = urlsplit(text.strip())
+        _ = url.port  # raises when it is no number
+    except ValueError as error:
+        raise UsageRefused(f"{text!r} is not a URL: {_REMEDY}") from error
+    is_plain = not (url.query or url.fragment or url.username or url.password)
+    if url.scheme not in ("http", "https") or not url.hostname or not text.isascii() or not is_plain:
+        raise UsageRefused(f"{text!r} is not a control plane's URL: {_REMEDY}")
+    if url.scheme == "http" and not _is_loopback(url.hostname):
         raise UsageRefused(f"{text!r} would send the token unencrypted: http is for loopback only, use https")
-    return str(url).rstrip("/")
+    return url.geturl().rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
@@ -89,17 +106,17 @@ class Link:
         self.ca_file = ca_file
         self._at = 0
         self.urls = tuple(checked_url(url) for url in urls)
-        self._client = self._new_client()
+        self._pool = self._new_pool()
 
     async def close(self) -> None:
         """Drop the connections."""
-        await self._client.aclose()
+        await self._pool.aclose()
 
     async def use(self, urls: tuple[str, ...]) -> None:
         """Go to other addresses from now on. Raises UsageRefused."""
         urls = tuple(checked_url(url) for url in urls)
-        old, self.urls, self._at = self._client, urls, 0
-        self._client = self._new_client()
+        old, self.urls, self._at = self._pool, urls, 0
+        self._pool = self._new_pool()
         await old.aclose()
 
     @property
@@ -118,10 +135,11 @@ class Link:
         """GET; limit: the most octets that an answer may have. Raises LinkError."""
         return await self._ask("GET", path, {}, None, limit=limit)
 
-    def _new_client(self) -> httpx.AsyncClient:
+    def _new_pool(self) -> httpcore.AsyncConnectionPool:
         context = _context(self.urls, self.ca_file)
-        agent = {"User-Agent": f"gatepost-agent/{__version__}"}
-        return httpx.AsyncClient(verify=context, follow_redirects=False, trust_env=False, headers=agent)
+        return httpcore.AsyncConnectionPool(
+            ssl_context=context, max_connections=4, keepalive_expiry=KEPT_OPEN_S
+        )
 
     async def _ask(
         self,
@@ -135,18 +153,21 @@ class Link:
     ) -> bytes:
         if self._bearer is not None and self._bearer.token:
             headers["Authorization"] = f"Bearer {self._bearer.token}"
-        timeout = httpx.Timeout(GRACE_S, connect=CONNECT_S, read=wait_s + GRACE_S)
+        timeout = {"connect": CONNECT_S, "read": wait_s + GRACE_S, "write": GRACE_S, "pool": GRACE_S}
+        asked = self._pool.stream(
+            method,
+            self.url + path,
+            headers=[*headers.items(), ("User-Agent", f"gatepost-agent/{__version__}")],
+            content=body,
+            extensions={"timeout": timeout},
+        )
         try:
-            async with (
-                asyncio.timeout(wait_s + WHOLE_ANSWER_S),
-                self._client.stream(
-                    method, self.url + path, headers=headers, content=body, timeout=timeout
-                ) as answer,
-            ):
+            async with asyncio.timeout(wait_s + WHOLE_ANSWER_S), asked as answer:
                 content = await _bounded(answer, limit)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, TimeoutError) as error:
+        except _TROUBLE as error:
             raise self._unreachable(f"{type(error).__name__}: {error}") from error
-        return self._judged(answer.status_code, answer.headers, content)
+        told = {name.lower().decode(): value.decode("latin-1") for name, value in answer.headers}
+        return self._judged(answer.status, told, content)
 
     def _judged(self, status: int, headers: Mapping[str, str], content: bytes) -> bytes:
         if 200 <= status < 300:
@@ -164,9 +185,9 @@ class Link:
         return Unreachable(text if failed in text else f"{failed}: {text}")
 
 
-async def _bounded(answer: httpx.Response, limit: int) -> bytes:
+async def _bounded(answer: httpcore.Response, limit: int) -> bytes:
     content = bytearray()
-    async for block in answer.aiter_bytes():
+    async for block in answer.aiter_stream():
         content += block
         if len(content) > limit:
             raise ValueError(f"an answer of more than {limit} octets")
