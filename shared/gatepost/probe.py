@@ -40,7 +40,7 @@ class Wanted(NamedTuple):
     timeout_s: float = DEFAULT_TIMEOUT_S
 
 
-class Reply(NamedTuple):
+class Answer(NamedTuple):
     """An SMTP reply: its code and its text lines."""
 
     code: int
@@ -109,7 +109,7 @@ def probe(wanted: Wanted, show: Callable[[Said], None] = lambda _: None) -> Verd
     return Verdict("accepted", "DATA" if wanted.send else "RCPT", last.text, tuple(said))
 
 
-def _talk(wanted: Wanted, say: Callable[[Said], None]) -> Reply:
+def _talk(wanted: Wanted, say: Callable[[Said], None]) -> Answer:
     with closing(_Session(_connected(wanted, say), say)) as session:
         session.expect("greeting", session.reply("greeting"))
         _hello(session, wanted)
@@ -144,7 +144,7 @@ def _hello(session: "_Session", wanted: Wanted) -> None:
         session.command(f"HELO {wanted.helo}")
 
 
-def _send(session: "_Session", wanted: Wanted) -> Reply:
+def _send(session: "_Session", wanted: Wanted) -> Answer:
     message = EmailMessage(policy=SMTPUTF8)
     message["From"] = wanted.mail_from or f"postmaster@{wanted.helo}"
     message["To"] = ", ".join(wanted.rcpt_to)
@@ -166,18 +166,18 @@ class _Session:
         self._say = say
         self._file = sock.makefile("rb")
 
-    def command(self, line: str, *, stage: str = "") -> Reply:
+    def command(self, line: str, *, stage: str = "") -> Answer:
         """Ask, and end the dialogue unless the reply is positive."""
         stage = stage or line.partition(" ")[0]
         return self.expect(stage, self.ask(line))
 
-    def expect(self, stage: str, reply: Reply) -> Reply:
+    def expect(self, stage: str, reply: Answer) -> Answer:
         if not reply.positive:
             self.quit()
             raise _Ended("refused", stage, reply.text)
         return reply
 
-    def ask(self, line: str) -> Reply:
+    def ask(self, line: str) -> Answer:
         self.write(line)
         return self.reply(line.partition(" ")[0])
 
@@ -188,7 +188,7 @@ class _Session:
         except OSError as error:
             raise _Ended("unreachable", line.partition(" ")[0], f"the connection broke: {error}") from error
 
-    def reply(self, stage: str) -> Reply:
+    def reply(self, stage: str) -> Answer:
         """The next reply, its lines shown as they come. RFC 5321 section 4.2.1."""
         lines: list[str] = []
         for raw in self._lines(stage):
@@ -198,7 +198,7 @@ class _Session:
                 raise _Ended("refused", stage, f"not an SMTP reply: {text}")
             lines.append(text[4:])
             if raw[3:4] != b"-":
-                return Reply(int(raw[:3]), tuple(lines))
+                return Answer(int(raw[:3]), tuple(lines))
         raise _Ended("refused", stage, f"a reply of more than {MAX_REPLY_LINES} lines")
 
     def _lines(self, stage: str) -> Iterable[bytes]:
