@@ -17,14 +17,13 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from gatepost_api import logs, serving
 from gatepost_api.auth import Caller, Role
 from gatepost_api.db import Database, create_writer
 from gatepost_api.errors import ApiError
-from gatepost_api.keys import KeyFileError, load_or_create_signer
+from gatepost_api.keys import load_or_create_signer
 from gatepost_api.schema import migrate as migrate_schema
 from gatepost_api.schema import schema_state
-from gatepost_api.settings import Settings
+from gatepost_api.settings import Settings, StartError
 from gatepost_api.tokens import repository, service
 from gatepost_api.tokens.schemas import ApiTokenIn
 
@@ -38,10 +37,6 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database-url", help="sqlite:///FILE or postgresql://… (GATEPOST_DATABASE_URL)"),
 ]
-
-
-class CommandError(Exception):
-    """Why a command did not do what it was asked; shown as one line."""
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -79,7 +74,7 @@ async def _with_session(settings: Settings, work: Callable[[AsyncSession], Await
     try:
         state = await schema_state(database.writer)
         if not state.fits:
-            raise CommandError(
+            raise StartError(
                 f"The database's schema is {state.found or 'missing'}, this program needs {state.needed}. "
                 "Run `gatepost-api migrate`."
             )
@@ -105,7 +100,7 @@ def run(work: Awaitable[Result]) -> Result:
 
     try:
         return asyncio.run(outer())
-    except (CommandError, KeyFileError, serving.ServeError) as error:
+    except StartError as error:
         fail(str(error))
     except ApiError as error:
         fail(error.detail)
@@ -128,7 +123,7 @@ def migrate(database_url: DatabaseUrl = None) -> None:
     settings = settings_with(database_url=database_url)
     try:
         signer = load_or_create_signer(settings.key_path)
-    except (KeyFileError, OSError) as error:
+    except (StartError, OSError) as error:
         fail(str(error))
     version = run(_migrate(settings))
     print(f"schema {version}; signing key {signer.public.fingerprint}", file=sys.stderr)
@@ -141,7 +136,7 @@ async def _prepare(settings: Settings) -> None:
             await migrate_schema(engine)
         state = await schema_state(engine)
         if not state.fits:
-            raise CommandError(
+            raise StartError(
                 f"The database's schema is {state.found or 'missing'}, this version needs {state.needed}. "
                 "Run `gatepost-api migrate` first."
             )
@@ -167,15 +162,17 @@ def serve(  # noqa: PLR0917 - options, never positions
         tls_key=tls_key,
         behind_tls_proxy=behind_tls_proxy,
     )
+    from gatepost_api import logs, serving  # the application: short commands start without it
+
     logs.configure(settings.log_level)
     try:
-        serving.check_exposure(settings)
-    except serving.ServeError as error:
+        check_exposure(settings)
+    except StartError as error:
         fail(str(error), USAGE)
     run(_prepare(settings))
     try:
         serving.run(settings)
-    except (serving.ServeError, KeyFileError, OSError) as error:
+    except (StartError, OSError) as error:
         fail(str(error))
 
 
@@ -232,7 +229,7 @@ def revoke_token(
         found = await repository.live_token_named(session, name) if name else None
         handle = found.id if found else token_id
         if handle is None:
-            raise CommandError(f"There is no live token named {name!r}.")
+            raise StartError(f"There is no live token named {name!r}.")
         return (await service.revoke(session, local_caller(), handle, None)).id
 
     print(f"revoked {run(_with_session(settings, work))}", file=sys.stderr)

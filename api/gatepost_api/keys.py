@@ -7,11 +7,12 @@ import stat
 from pathlib import Path
 
 from gatepost.signing import Signer, new_seed
+from gatepost_api.settings import StartError
 
 SEED_BYTES = 32
 
 
-class KeyFileError(Exception):
+class KeyFileError(StartError):
     """The key's file cannot be trusted or read; the text says which and what to do."""
 
 

@@ -14,14 +14,10 @@ from fastapi import FastAPI
 
 from gatepost_api.app import create_app
 from gatepost_api.keys import load_or_create_signer
-from gatepost_api.settings import Settings
+from gatepost_api.settings import Settings, StartError, check_exposure
 
 GRACE_S = 35
 log = structlog.get_logger("gatepost_api")
-
-
-class ServeError(Exception):
-    """Why the control plane does not start; the text says what to do."""
 
 
 class Server(uvicorn.Server):
@@ -51,7 +47,7 @@ class Server(uvicorn.Server):
 
 @contextmanager
 def locked(path: Path | None) -> Iterator[None]:
-    """Holds the SQLite file for this process (None: PostgreSQL, no lock). Raises ServeError if another has it."""
+    """Holds the SQLite file for this process (None: PostgreSQL, no lock). Raises StartError if another has it."""
     if path is None:
         yield
         return
@@ -59,25 +55,14 @@ def locked(path: Path | None) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ServeError(
+            raise StartError(
                 f"Another `gatepost-api serve` uses {path}. Stop it first; several processes need PostgreSQL."
             ) from error
         yield
 
 
-def check_exposure(settings: Settings) -> None:
-    """Tokens travel in every request: beyond this host only under TLS."""
-    if settings.is_exposed:
-        raise ServeError(
-            f"--host {settings.host} can be reached by others. Give --tls-cert and --tls-key, or "
-            "--behind-tls-proxy when a proxy in front of it speaks TLS."
-        )
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise ServeError("--tls-cert and --tls-key belong together; one of them is missing.")
-
-
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises ServeError or KeyFileError when it cannot start."""
+    """Serve until SIGTERM or SIGINT. Raises StartError when it cannot start."""
     check_exposure(settings)
     with locked(settings.sqlite_path):
         load_or_create_signer(settings.key_path)

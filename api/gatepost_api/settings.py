@@ -14,6 +14,10 @@ from sqlalchemy.exc import ArgumentError
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+class StartError(Exception):
+    """Why a program does not start, or a command does not do what it was asked; the text says what to do."""
+
+
 class Settings(BaseSettings):
     """Settings of one control plane process; every field is also the variable `GATEPOST_<FIELD>`."""
 
@@ -72,3 +76,14 @@ class Settings(BaseSettings):
         """Whether others than this host could reach the port without TLS."""
         has_tls = self.tls_cert is not None or self.behind_tls_proxy
         return self.host not in LOOPBACK_HOSTS and not has_tls
+
+
+def check_exposure(settings: Settings) -> None:
+    """Tokens travel in every request: beyond this host only under TLS. Raises StartError."""
+    if settings.is_exposed:
+        raise StartError(
+            f"--host {settings.host} can be reached by others. Give --tls-cert and --tls-key, or "
+            "--behind-tls-proxy when a proxy in front of it speaks TLS."
+        )
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise StartError("--tls-cert and --tls-key belong together; one of them is missing.")
