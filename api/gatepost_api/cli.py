@@ -23,7 +23,7 @@ from gatepost_api.errors import ApiError
 from gatepost_api.keys import load_or_create_signer
 from gatepost_api.schema import migrate as migrate_schema
 from gatepost_api.schema import schema_state
-from gatepost_api.settings import Settings, StartError
+from gatepost_api.settings import Settings, StartError, check_exposure
 from gatepost_api.tokens import repository, service
 from gatepost_api.tokens.schemas import ApiTokenIn
 
