@@ -3,25 +3,26 @@
 Nothing is formatted on the way of a line that is accepted; a refusal and the end of a session give one line each.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gatepost.policy.dialogue.decision import Decision
+from gatepost.policy.dialogue.decision import Decision, Envelope
 from gatepost.policy.dialogue.events import Event, Line, Stored, TlsStarted
 from gatepost.policy.dialogue.session import Session
 from gatepost_agent.counters import Counters
 from gatepost_agent.devices import Device, Devices
+from gatepost_agent.mail_events import mail_events
 from gatepost_agent.protocol_log import ProtocolLog, SessionLog, permission_tokens, tarpit_text
 
-SESSION, REFUSED = "smtp_session", "smtp_refused"
+SESSION, ACCEPTED, REFUSED = "smtp_session", "smtp_accepted", "smtp_refused"
+MAX_SAID = 300  # octets of a refused line that are shown
 
 
 class Books(NamedTuple):
-    """Where all sessions are written down. log: a bound structlog logger; the unbound one is made anew at each call."""
+    """Where all sessions are written down."""
 
     counters: Counters
     devices: Devices
     protocol_log: ProtocolLog
-    log: Any
 
 
 class Account:
@@ -30,13 +31,13 @@ class Account:
     def __init__(self, books: Books, session: Session, began: float) -> None:
         self._counters = books.counters
         self._devices = books.devices
-        self._log = books.log
         self._session = session
         self._began = began
         self._connector = session.connector.name if session.connector else ""
         self._device: Device = books.devices.enter(session.client)
         self._device.connector, self._device.range = self._connector, session.range
         self._accepted = self._refused = 0
+        self._envelope: Envelope | None = None
         self._rows = self._open_rows(books.protocol_log)
         self._counters.add(self._connector, "sessions")
 
@@ -59,19 +60,36 @@ class Account:
                 self._counters.add(self._connector, f"tolerated {tolerance}")
         reply = decision.reply
         if reply is not None and reply.code >= 400:
-            self._refuse(f"{reply.code} {reply.enhanced}", decision)
+            self._refuse(f"{reply.code} {reply.enhanced}", event, decision)
         elif isinstance(event, Stored):
             self._accepted += 1
             self._device.accepted += 1
+            self._accept(event)
+        elif isinstance(decision.argument, Envelope):
+            self._envelope = decision.argument
         elif isinstance(event, TlsStarted):
             self._device.tls = event.version
 
-    def _refuse(self, kind: str, decision: Decision) -> None:
+    def _accept(self, stored: Stored) -> None:
+        envelope = self._envelope
+        mail_events.info(
+            ACCEPTED,
+            session=self._session.session_id,
+            queue_id=stored.internal_id,
+            message_id=escaped(stored.message_id),
+            client=self._session.client,
+            connector=self._connector,
+            range=self._session.range,
+            mail_from=escaped(envelope.mail_from) if envelope else "",
+            rcpt_to=[escaped(recipient) for recipient in envelope.recipients] if envelope else [],
+        )
+
+    def _refuse(self, kind: str, event: Event, decision: Decision) -> None:
         self._refused += 1
         self._device.refused[kind] += 1
         self._counters.add(self._connector, f"refused {kind}")
         session, trace, reply = self._session, decision.trace, decision.reply
-        self._log.info(
+        mail_events.info(
             REFUSED,
             session=session.session_id,
             client=session.client,
@@ -81,17 +99,21 @@ class Account:
             right=trace.right,
             source=trace.source,
             reason=escaped(trace.reason),
+            said=_said(event, decision),
+            mail_from=_sender(session),
             reply="" if reply is None else reply.text,
         )
 
     def failed(self, reference: str, error: Exception) -> None:
         """An exception of ours; `reference` is what the client was told."""
-        self._log.error("smtp_failed", reference=reference, session=self._session.session_id, exc_info=error)
+        mail_events.error(
+            "smtp_failed", reference=reference, session=self._session.session_id, exc_info=error
+        )
 
     def tls_failed(self, error: OSError) -> None:
         """The handshake after STARTTLS did not end well."""
         self._counters.add(self._connector, "tls_failed")
-        self._log.info(
+        mail_events.info(
             "smtp_tls_failed", session=self._session.session_id, client=self._session.client, why=str(error)
         )
 
@@ -102,7 +124,7 @@ class Account:
         self._devices.leave(device)
         if self._rows is not None:
             self._rows.row("-", "", how.capitalize())
-        self._log.info(
+        mail_events.info(
             SESSION,
             session=session.session_id,
             client=session.client,
@@ -122,20 +144,29 @@ class Account:
 class Unaccounted:
     """For the agent's own self test: only what goes wrong is told."""
 
-    def __init__(self, books: Books) -> None:
-        self._log = books.log
-
     def note(self, event: Event, decision: Decision) -> None:
         """Nothing."""
 
     def failed(self, reference: str, error: Exception) -> None:
-        self._log.error("smtp_failed", reference=reference, session="self test", exc_info=error)
+        mail_events.error("smtp_failed", reference=reference, session="self test", exc_info=error)
 
     def tls_failed(self, error: OSError) -> None:
         """Nothing."""
 
     def close(self, now: float, how: str) -> None:
         """Nothing."""
+
+
+def _said(event: Event, decision: Decision) -> str:
+    """The line that was refused, as far as it may be shown."""
+    if not isinstance(event, Line) or decision.secret:
+        return ""
+    return escaped(event.raw[:MAX_SAID].decode("ascii", "backslashreplace"))
+
+
+def _sender(session: Session) -> str:
+    transaction = session.transaction
+    return escaped(str(transaction.sender or "")) if transaction else ""
 
 
 def _write_rows(rows: SessionLog, event: Event, decision: Decision) -> None:

@@ -33,7 +33,7 @@ from gatepost_agent.smtp.alarm import Alarm
 from gatepost_agent.smtp.arrival import SLICE, Arrival
 from gatepost_agent.smtp.host import Host
 from gatepost_agent.smtp.input import Input
-from gatepost_agent.smtp.ledger import Place
+from gatepost_agent.smtp.ledger import Others, Place
 
 HANDSHAKE_S = 30.0
 LINGER_S = 1.0
@@ -68,7 +68,7 @@ class Conversation:
         self._input = given
         self._writer = writer
         self._place = Place(session.connector.name if session.connector else "", session.client)
-        self._account = Account(host.books, session, host.clock()) if counted else Unaccounted(host.books)
+        self._account = Account(host.books, session, host.clock()) if counted else Unaccounted()
         self._out = b""
         self._arrival: Arrival | None = None
         self._message_id = ""
@@ -126,15 +126,7 @@ class Conversation:
 
     def _begin(self) -> Decision:
         """The caps are taken with the decision, and given back by `run` whatever it was."""
-        sessions = self._host.sessions
-        usage = self._usage()._replace(
-            connector_open=sessions.by_connector[self._place.connector],
-            source_open=sessions.by_place[self._place],
-            sessions_open=sessions.total,
-            session_cap=self._host.session_cap,
-        )
-        sessions.enter(self._place)
-        return self._step(self._due or Connected(), usage)
+        return self._step(self._due or Connected(), self._host.sessions.enter(self._place))
 
     def _usage(self) -> Usage:
         host, current, session = self._host, self._host.current, self.session
@@ -155,9 +147,16 @@ class Conversation:
             logon_failures=rates.get((Limit.LOGON_FAILURES, "", client)),
         )
 
-    def _step(self, event: Event, usage: Usage | None = None) -> Decision:
-        usage = usage or self._usage()
+    def _step(self, event: Event, others: Others | None = None) -> Decision:
         try:
+            usage = self._usage()
+            if others is not None:
+                usage = usage._replace(
+                    connector_open=others.connector_open,
+                    source_open=others.source_open,
+                    sessions_open=others.sessions_open,
+                    session_cap=self._host.session_cap,
+                )
             decision = self.session.step(event, usage)
             if decision.charges:
                 self._host.rates.book(decision.charges, usage.now)
@@ -170,7 +169,7 @@ class Conversation:
         """421 with a fixed text and a reference into the log."""
         event = Failed(secrets.token_hex(4))
         self._account.failed(event.reference, error)
-        decision = self.session.step(event, self._usage())
+        decision = self.session.step(event, Usage(self._host.clock(), self.session.policy))
         self._account.note(event, decision)
         return decision
 

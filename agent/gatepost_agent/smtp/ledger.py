@@ -22,6 +22,14 @@ class Place(NamedTuple):
     client: str
 
 
+class Others(NamedTuple):
+    """Other sessions open, as `Usage` has them."""
+
+    connector_open: int
+    source_open: int
+    sessions_open: int
+
+
 class Sessions:
     """Open sessions: in all, on a connector, and on a connector from one client."""
 
@@ -30,11 +38,13 @@ class Sessions:
         self.by_connector: Counter[str] = Counter()
         self.by_place: Counter[Place] = Counter()
 
-    def enter(self, place: Place) -> None:
+    def enter(self, place: Place) -> Others:
         """Taken at connect, whatever is answered; given back by `leave` on every exit."""
+        others = Others(self.by_connector[place.connector], self.by_place[place], self.total)
         self.total += 1
         self.by_connector[place.connector] += 1
         self.by_place[place] += 1
+        return others
 
     def leave(self, place: Place) -> None:
         self.total -= 1

@@ -86,7 +86,9 @@ class SmtpProtocol(SMTP):
             await self.conversation.run()
         finally:
             self._writer.close()
-        if not self.given.lost and self._writer.transport.get_write_buffer_size():
+        # A session counts until its descriptor is free. A plain connection with nothing unsent closes at once.
+        is_slow = self._writer.get_extra_info("sslcontext") or self._writer.transport.get_write_buffer_size()
+        if is_slow and not self.given.lost:
             try:
                 async with asyncio.timeout(_FLUSH_S):
                     await self._writer.wait_closed()

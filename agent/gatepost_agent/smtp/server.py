@@ -10,8 +10,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import structlog
-
 from gatepost.policy.dialogue.compiled import Endpoint, Policy
 from gatepost.policy.dialogue.events import Interrupted
 from gatepost.policy.dialogue.session import Session
@@ -84,7 +82,7 @@ class SmtpServer:
             spool=spool,
             sessions=Sessions(),
             rates=Rates(),
-            books=Books(self._counters, self._devices, self._protocol_log, structlog.get_logger().bind()),
+            books=Books(self._counters, self._devices, self._protocol_log),
             certificates=Certificates(certificate),
             budget=Budget(options.input_bytes),
             session_cap=self._caps.sessions,

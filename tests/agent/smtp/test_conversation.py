@@ -392,6 +392,21 @@ def test_an_exception_in_a_decision_is_421_with_a_reference(
     serve(story)
 
 
+def test_a_spool_that_cannot_even_be_asked_is_421(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(shell: Shell) -> None:
+        def explode(_: int = 0) -> None:
+            raise RuntimeError("no spool")
+
+        monkeypatch.setattr(shell.spool, "room", explode)
+        client = await shell.client()
+        assert (await client.reply()).startswith("421 4.3.0 Temporary server error, reference ")
+        assert await client.ended()
+        await shell.hang_up()
+        assert shell.server._host.sessions.total == 0
+
+    serve(story)
+
+
 def test_an_exception_in_the_spool_is_421_and_the_next_session_is_served(serve: Serve) -> None:
     async def story(shell: Shell) -> None:
         shell.spool.error = ValueError("internal")

@@ -12,13 +12,11 @@ from pathlib import Path
 from gatepost_agent.smtp.limits import caps, open_file_limit
 
 SERVER = """
-import asyncio, logging, resource, sys
+import asyncio, resource, sys
 from pathlib import Path
-import structlog
 from gatepost_agent.spool.spool import Spool
 from tests.support.smtp import smtp_shell
 resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 async def main():
     folder, port = Path(sys.argv[1]), int(sys.argv[2])

@@ -1,6 +1,7 @@
 """The SMTP side as a whole: caps, blocks, draining, figures, and the real spool behind it."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,15 @@ def test_drain_answers_idle_clients_at_once_and_commits_first(serve: Serve) -> N
         idle.writer.close()
         busy.writer.close()
         await draining
+
+    serve(story)
+
+
+def test_who_waits_in_the_queue_when_the_drain_begins_hears_421(serve: Serve) -> None:
+    async def story(shell: Shell) -> None:
+        with socket.create_connection(("127.0.0.1", shell.port), timeout=10) as client:
+            await shell.server.drain(10)
+            assert (await asyncio.to_thread(client.recv, 100)).decode() == NOT_AVAILABLE + "\r\n"
 
     serve(story)
 
