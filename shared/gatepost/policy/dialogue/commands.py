@@ -1,6 +1,7 @@
 """The commands of a session, one function each (RFC 5321 4.1; reference section 10)."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gatepost.policy.dialogue import replies, transfer
@@ -173,6 +174,7 @@ def _sender(session: "Session", argument: str) -> Decision:
     return session.say(replies.SENDER_OK)._replace(tolerated=parsed.tolerated)
 
 
+@lru_cache(maxsize=1024)
 def _mailbox(path: str, *, utf8: bool) -> Mailbox:
     if not utf8 and not path.isascii():
         raise BadValue(path, "UTF-8 without SMTPUTF8", "Say SMTPUTF8 with MAIL.")

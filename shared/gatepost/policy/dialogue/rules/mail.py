@@ -19,6 +19,9 @@ class Parameters(NamedTuple):
     smtp_utf8: bool
 
 
+_NONE = Parameters(size=0, eight_bit=False, smtp_utf8=False)
+
+
 def may_submit(connector: CompiledConnector, principal: str, usage: Usage, *, tls: bool) -> Refusal | None:
     if connector.model.require_tls and not tls:
         return Refusal(replies.TLS_REQUIRED, "require_tls is on and the session is in clear")
@@ -31,6 +34,8 @@ def may_submit(connector: CompiledConnector, principal: str, usage: Usage, *, tl
 
 def parameters(connector: CompiledConnector, given: Mapping[str, str]) -> Parameters | None:
     """The parameters' meaning; None when one is unknown, not offered, or malformed. AUTH= is read and ignored."""
+    if not given:
+        return _NONE
     model = connector.model
     allowed = {"SIZE", "AUTH"}
     allowed |= {"BODY"} if model.eight_bit_mime_enabled else set()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
@@ -19,6 +20,7 @@ class Argument(NamedTuple):
     tolerated: tuple[str, ...]
 
 
+@lru_cache(maxsize=1024)  # a device sends from one address to a few
 def parse(text: str, keyword: str) -> Argument | None:
     """The argument of MAIL (`keyword` FROM) or RCPT (TO); None when it is not one."""
     if text[: len(keyword) + 1].upper() != f"{keyword}:":
