@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,8 +25,9 @@ class MailLog:
         self._file = self._open()
         self.lost = 0
 
-    def write(self, line: str) -> None:
-        """Add a line, without its line end."""
+    def write(self, event: Mapping[str, Any]) -> None:
+        """Add an event, with the time."""
+        line = json.dumps({"at": _now(), **event}, separators=(",", ":"), default=str)
         try:
             self._file.write(line + "\n")
         except OSError:
@@ -60,6 +62,12 @@ class MailLog:
         self._file = self._open()
 
 
+def _now() -> str:
+    """UTC, to the millisecond."""
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03}Z"
+
+
 def _numbered(folder: Path, number: int) -> Path:
     return folder / f"{FILE}.{number}"
 
@@ -87,10 +95,16 @@ def concerns(entry: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
     found = {
         "id": ids,
         "client": {str(entry.get("client", ""))},
-        "from": {str(entry.get("mail_from", "")).lower()},
-        "to": _recipients(entry),
+        "from": {str(entry.get("mail_from", "")).lower(), *_named(entry, "mail from:<")},
+        "to": {*_recipients(entry), *_named(entry, "rcpt to:<")},
     }
     return all(text.strip("<>").lower() in found[name] for name, text in wanted.items() if text)
+
+
+def _named(entry: Mapping[str, Any], command: str) -> set[str]:
+    """The address in a line that was refused."""
+    said = str(entry.get("said", "")).lower()
+    return {said.removeprefix(command).partition(">")[0]} if said.startswith(command) else set()
 
 
 def _recipients(entry: Mapping[str, Any]) -> set[str]:

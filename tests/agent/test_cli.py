@@ -103,14 +103,14 @@ def test_trace_reads_the_log_of_a_stopped_agent(run: Run, state_dir: Path) -> No
         "rcpt_to": "kate@fabrikam.com",
         "reply": "\x1b[2J",
     }
-    log.write(json.dumps(entry))
+    log.write(entry)
     log.close()
     code, told, _ = run("trace", "--to", "kate@fabrikam.com")
     assert code == 0
     assert "queue_id=7" in told
     assert "\x1b" not in told
     code, told, _ = run("trace", "--to", "kate@fabrikam.com", "--output", "json")
-    assert json.loads(told) == entry
+    assert json.loads(told).items() >= entry.items()
     assert run("trace", "--to", "nobody@fabrikam.com")[0] == 1
 
 

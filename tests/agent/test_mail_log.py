@@ -1,6 +1,6 @@
 """The mail log: bounded, private, and what `trace` reads."""
 
-import json
+import re
 import stat
 from pathlib import Path
 
@@ -21,7 +21,7 @@ ATTEMPT = {
 def test_lines_come_back_oldest_first_over_full_files(tmp_path: Path) -> None:
     log = MailLog(tmp_path, max_file_bytes=100, kept_files=3)
     for number in range(10):
-        log.write(json.dumps({"number": number, "padding": "x" * 40}))
+        log.write({"number": number, "padding": "x" * 40})
         log.flush()
     log.close()
     numbers = [entry["number"] for entry in entries(tmp_path)]
@@ -33,7 +33,7 @@ def test_lines_come_back_oldest_first_over_full_files(tmp_path: Path) -> None:
 
 def test_only_the_owner_reads_it(tmp_path: Path) -> None:
     log = MailLog(tmp_path)
-    log.write("{}")
+    log.write({})
     log.close()
     assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o700
     assert stat.S_IMODE((tmp_path / "log" / "mail.jsonl").stat().st_mode) == 0o600
@@ -41,11 +41,11 @@ def test_only_the_owner_reads_it(tmp_path: Path) -> None:
 
 def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     log = MailLog(tmp_path)
-    log.write('{"number": 1}')
-    log.write('{"numb')
-    log.write("[]")
+    log.write({"number": 1})
     log.close()
-    assert list(entries(tmp_path)) == [{"number": 1}]
+    with (tmp_path / "log" / "mail.jsonl").open("a", encoding="utf-8") as file:
+        file.write('[]\n{"numb')
+    assert [entry["number"] for entry in entries(tmp_path)] == [1]
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,18 @@ def test_what_an_entry_is_about(wanted: dict[str, str], *, is_about: bool) -> No
 def test_several_recipients_in_one_entry() -> None:
     accepted = ATTEMPT | {"rcpt_to": ["kate@fabrikam.com", "kim@fabrikam.com"]}
     assert concerns(accepted, {"to": "kim@fabrikam.com"})
+
+
+def test_every_event_has_its_time(tmp_path: Path) -> None:
+    log = MailLog(tmp_path)
+    log.write({"event": "smtp_accepted"})
+    log.close()
+    [entry] = entries(tmp_path)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["at"])
+
+
+def test_a_refused_line_is_found_by_the_address_in_it() -> None:
+    refused = {"event": "smtp_refused", "client": "192.168.5.99", "said": "RCPT TO:<Kate@fabrikam.com>"}
+    assert concerns(refused, {"to": "kate@fabrikam.com"})
+    assert not concerns(refused, {"to": "ate@fabrikam.com"})
+    assert not concerns(refused, {"from": "kate@fabrikam.com"})

@@ -5,21 +5,18 @@ Never a subject or body; what clients and next hops wrote is escaped.
 
 from collections.abc import Iterable
 
-import structlog
-
 from gatepost_agent.delivery.job import Attempt
 from gatepost_agent.delivery.replies import shown
+from gatepost_agent.mail_events import mail_events
 from gatepost_agent.spool.messages import QueuedMessage
 
 EVENT = "delivery_attempt"
-
-log = structlog.get_logger()
 
 
 def log_attempts(message: QueuedMessage, attempts: Iterable[Attempt], now: float) -> None:
     """`now` in seconds since the epoch; `delay_s` is the time since the message was accepted."""
     for attempt in attempts:
-        log.info(
+        mail_events.info(
             EVENT,
             queue_id=message.id,
             message_id=_escaped(message.message_id),

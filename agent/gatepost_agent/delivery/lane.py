@@ -11,16 +11,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-import structlog
-
 from gatepost_agent.delivery.errors import ConnectionLost, DeliveryError, HopFailed
 from gatepost_agent.delivery.exits import Exit
 from gatepost_agent.delivery.job import Job
 from gatepost_agent.delivery.pace import Circuit, Rate, Room, Width
 from gatepost_agent.delivery.session import Session
+from gatepost_agent.mail_events import mail_events
 from gatepost_agent.spool.errors import SpoolError
-
-log = structlog.get_logger()
 
 CROWDED_S = 1.0  # until jobs that found no room come again
 UNPROVEN_S = 10.0  # the same when no connection stands
@@ -261,7 +258,7 @@ class Lane:
     def _end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("delivery_task_failed", next_hop=self.name, exc_info=error)
+            mail_events.error("delivery_task_failed", next_hop=self.name, exc_info=error)
             self._refuse_waiting(HopFailed("internal error in delivery"))
         if self._waiting:
             self.wake()

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Protocol
 
-import structlog
-
 from gatepost_agent.delivery.attempting import Attempted, attempt_message
 from gatepost_agent.delivery.attempts import log_attempts
 from gatepost_agent.delivery.bounces import HEADERS_MOST, Bounces, header_block
@@ -21,6 +19,7 @@ from gatepost_agent.delivery.job import Attempt
 from gatepost_agent.delivery.pace import retry_after_s
 from gatepost_agent.delivery.pool import Pool
 from gatepost_agent.delivery.routing import Routing
+from gatepost_agent.mail_events import mail_events
 from gatepost_agent.spool.errors import NoSuchMessage, SpoolClosed, SpoolError
 from gatepost_agent.spool.messages import Bounce, Outcome, QueuedMessage, Result
 
@@ -30,8 +29,6 @@ LOOK_S = 0.25  # how often the reserve may be used
 SLOW = 50  # fewer than this come to an end in that time
 SETTLE_S = 10.0  # at the end: for the last settlements
 FAILED_S = 60.0  # until a message that met a bug of ours is tried again
-
-log = structlog.get_logger()
 
 
 class Queue(Protocol):
@@ -153,8 +150,8 @@ class Delivery:
             await self._conclude(message, attempted)
         except (NoSuchMessage, SpoolClosed):
             pass  # deleted by an operator meanwhile, or the agent ends
-        except Exception as error:
-            log.error("delivery_failed", queue_id=message.id, exc_info=error)
+        except Exception as error:  # noqa: BLE001 - told, and tried again later
+            mail_events.error("delivery_failed", queue_id=message.id, exc_info=error)
             self._queue.put_back(message.id, self._clock() + FAILED_S)
 
     # ----------------------------------------------------------------------------------------------------- settling

@@ -9,7 +9,6 @@ and hard interruptions also within content. What is being committed is never int
 
 import asyncio
 import secrets
-import ssl
 from functools import lru_cache
 
 from gatepost.policy.dialogue.content import ContentFacts, Kept
@@ -180,29 +179,31 @@ class Conversation:
         next_, argument = decision.next, decision.argument
         if self._arrival is not None and self.session.transaction is None:
             await self._drop()
-        context = None
-        if next_ is Next.START_TLS:  # a certificate that fails must fail before the client hears 220
-            context = await self._host.certificates.context(self.session.door.model)
-        elif isinstance(argument, int) and (over := await self._skip(argument)):
+        if next_ is Next.START_TLS:
+            return await self._secure(decision)
+        if isinstance(argument, int) and (over := await self._skip(argument)):
             return over
         if decision.delay_s:
             await self._pause(decision.delay_s)
         if decision.reply is not None:
             self._out += _wire(decision.reply)
+        if next_ is Next.READ_LINE:
+            return await self._command()
         if isinstance(argument, ContentRules):
             return await self._data(argument)
         if isinstance(argument, Chunk):
             return await self._chunk(argument)
         if isinstance(argument, Envelope):
             return await self._store(argument)
-        return await (self._command() if context is None else self._secure(context))
+        return await self._command()
 
     async def _command(self) -> Decision:
         """The next command, or what interrupts the session before it."""
         self._commands += 1
         if self._commands % _TURN == 0 or len(self._out) > _UNSENT:
-            await self._send()
             await asyncio.sleep(0)
+            if self._out and self._write():
+                await self._drain()
         while self._due is None:
             line = self._input.line()
             if line is not None:
@@ -211,27 +212,26 @@ class Conversation:
         return self._step(self._due)
 
     async def _more(self) -> None:
-        """Wait until something has changed. Before that, all that was said goes out. Raises _Gone."""
-        if self._out:
-            held = self._input.held
-            await self._send()
-            if self._input.held != held or self._due is not None:
-                return
+        """Wait until something may have changed. Before that, all that was said goes out. Raises _Gone."""
+        if self._out and self._write():
+            return await self._drain()
         if self._input.ended:
             raise _Gone
         self._alarm.waiting()
         await self._input.wait()
         self._alarm.working()
+        return None
 
-    async def _send(self) -> None:
-        """Write the gathered replies; waits while the client is behind with reading. Raises _Gone."""
+    def _write(self) -> bool:
+        """Write the gathered replies; whether the client is so far behind that we must wait. Raises _Gone."""
         if self._input.lost:
             raise _Gone
         transport = self._writer.transport
         transport.write(self._out)
         self._out = b""
-        if transport.get_write_buffer_size() <= _UNSENT:
-            return
+        return transport.get_write_buffer_size() > _UNSENT
+
+    async def _drain(self) -> None:
         self._alarm.waiting()
         self._is_sending = True
         try:
@@ -249,10 +249,14 @@ class Conversation:
             self._tarpit.cancel()
             self._tarpit = None
 
-    async def _secure(self, context: ssl.SSLContext) -> Decision:
+    async def _secure(self, decision: Decision) -> Decision:
         """STARTTLS. What the client sent in clear behind it was never said (RFC 3207 4.2)."""
-        await self._send()
-        await self._writer.drain()  # or start_tls would, and let in clear text meanwhile
+        # A certificate that fails must fail before the client hears 220.
+        context = await self._host.certificates.context(self.session.door.model)
+        if decision.reply is not None:
+            self._out += _wire(decision.reply)
+        self._write()
+        await self._drain()  # or start_tls would, and let in clear text meanwhile
         self._input.clear()
         try:
             await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_S)
@@ -268,7 +272,8 @@ class Conversation:
             await self._pause(decision.delay_s)
         if decision.reply is not None:
             self._out += _wire(decision.reply)
-        await self._send()
+        if self._out and self._write():
+            await self._drain()
         # A client that was let in may just be sending; who said QUIT, or was turned away at once, is not.
         if decision.reply is not None and decision.reply.refused and self._commands and not self._input.ended:
             await self._linger()

@@ -370,7 +370,7 @@ def test_a_reset_within_data_keeps_nothing(serve: Serve) -> None:
 
 
 def test_an_exception_in_a_decision_is_421_with_a_reference(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story(shell: Shell) -> None:
         client = await shell.client()
@@ -384,7 +384,7 @@ def test_an_exception_in_a_decision_is_421_with_a_reference(
         reply = await client.say("NOOP")
         assert reply.startswith("421 4.3.0 Temporary server error, reference ")
         assert await client.ended()
-        logged = capsys.readouterr().out
+        logged = caplog.text
         assert reply.rpartition(" ")[2] in logged
         assert "a secret of ours" in logged
         assert shell.counted()["refused 421 4.3.0"] == 1
