@@ -119,32 +119,19 @@ class Fleet:
 
 
 async def _assignments_since(session: AsyncSession, v: int) -> list[Desired]:
+    """Columns, not entities, and each revision's time once: a publish changes every server's row."""
+    revisions = select(Assignment.revision).where(Assignment.v > v).distinct()
+    times = select(Revision.number, Revision.created_at).where(Revision.number.in_(revisions))
+    published = {number: at.timestamp() for number, at in (await session.execute(times)).all()}
     query = (
-        select(Assignment, Server, Revision)
-        .join(Server, Server.id == Assignment.server_id)
-        .outerjoin(Revision, Revision.number == Assignment.revision)
+        select(Server.id, Server.name, Server.state)
+        .add_columns(Assignment.generation, Assignment.digest, Assignment.revision, Assignment.state)
+        .add_columns(Assignment.reason, Server.published_fqdn, Server.published_addresses)
+        .join(Assignment, Assignment.server_id == Server.id)
         .where(Assignment.v > v)
     )
-    return [
-        Desired(
-            server_id=server.id,
-            name=server.name,
-            server_state=server.state,
-            generation=assignment.generation,
-            digest=assignment.digest,
-            revision=assignment.revision,
-            state=assignment.state,
-            reason=assignment.reason,
-            fqdn=server.published_fqdn,
-            addresses=server.published_addresses,
-            published_at=_moment(published),
-        )
-        for assignment, server, published in (await session.execute(query)).all()
-    ]
-
-
-def _moment(revision: Revision | None) -> float:
-    return 0.0 if revision is None else revision.created_at.timestamp()
+    rows = (await session.execute(query)).all()
+    return [Desired(*row, published_at=published.get(row.revision, 0.0)) for row in rows]
 
 
 async def _denied(session: AsyncSession) -> tuple[DeniedRange, ...]:
