@@ -33,6 +33,7 @@ from gatepost_api.keys import load_or_create_signer
 from gatepost_api.middleware import BodySize, RateLimit, RequestId
 from gatepost_api.permissions.endpoints import router as permissions
 from gatepost_api.plans.endpoints import router as plans
+from gatepost_api.relay_users.endpoints import router as relay_users
 from gatepost_api.revisions.endpoints import router as revisions
 from gatepost_api.rollouts.endpoints import router as rollouts
 from gatepost_api.send_connectors.endpoints import router as send_connectors
@@ -55,6 +56,7 @@ NOUNS: tuple[APIRouter, ...] = (
     servers,
     enrollment,
     denied,
+    relay_users,
     counts,
     tokens,
     audit,

@@ -244,16 +244,46 @@ class CounterMark(Base):
 
 
 class Device(Base):
-    """A client address as a server last reported it."""
+    """A client address as a server reported it, over all lives of its agent; `checkins/sightings.py` merges."""
 
     __tablename__ = "device"
     __table_args__ = {"info": {"keeps": "90 days", "by": "last_seen"}}  # noqa: RUF012
     server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), primary_key=True)
-    address: Mapped[str] = mapped_column(String(64), primary_key=True)
+    address: Mapped[str] = mapped_column(String(64), primary_key=True, index=True)
     connector: Mapped[str] = mapped_column(String(255), primary_key=True)
+    range: Mapped[str] = mapped_column(String(255), index=True)  # the latest that matched, as typed
     seen: Mapped[Json]
     first_seen: Mapped[datetime]
     last_seen: Mapped[datetime] = mapped_column(index=True)
+
+
+class RangeHit(Base):
+    """When a connector's range, as typed, last took a client on a server."""
+
+    __tablename__ = "range_hit"
+    __table_args__ = {"info": {"keeps": "400 days", "by": "last_hit"}}  # noqa: RUF012
+    server_id: Mapped[str] = mapped_column(ForeignKey("server.id", ondelete="CASCADE"), primary_key=True)
+    connector: Mapped[str] = mapped_column(String(255), primary_key=True, index=True)
+    range: Mapped[str] = mapped_column(String(255), primary_key=True)
+    last_hit: Mapped[datetime] = mapped_column(index=True)
+
+
+class RelayUserRow(Base):
+    """Who may log on with AUTH: the verifier that agents get of the secret, never the secret."""
+
+    __tablename__ = "relay_user"
+    __table_args__ = (UniqueConstraint("name_key"), {"info": {"keeps": "fixed"}})
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    name_key: Mapped[str] = mapped_column(String(255))
+    verifier: Mapped[str] = mapped_column(String(120))
+    senders: Mapped[list[Any]]
+    comment: Mapped[str] = mapped_column(Text)
+    created_by: Mapped[str] = mapped_column(String(255))
+    created_at: Mapped[datetime]
+    secret_since: Mapped[datetime]
+    version: Mapped[int] = mapped_column(BigInteger)
+    __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 
 class ApiToken(Base):

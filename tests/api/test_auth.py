@@ -19,9 +19,11 @@ ADMIN = {
     "list_api_tokens", "create_api_token", "get_api_token", "revoke_api_token",
     "list_enrollment_tokens", "create_enrollment_token", "get_enrollment_token", "revoke_enrollment_token",
     "edit_server", "adopt_server", "overwrite_server", "retire_server", "ban_server",
+    "create_relay_user", "change_relay_user", "rotate_relay_user_secret", "delete_relay_user",
 }  # fmt: skip
 OPERATOR = {
     "put_draft", "publish", "rollback", "block", "unblock", "retry_server", "set_anonymous_relay",
+    "make_default_connector",
     "add_permissions", "remove_permission",
     *(f"{verb}_{noun}" for verb in ("create", "replace", "change", "remove")
       for noun in ("connector", "accepted_domain", "send_connector")),
@@ -30,7 +32,8 @@ VIEWER = {
     "metrics", "get_problem_type", "get_draft", "plan", "explain", "get_counts", "list_devices",
     "list_audit_events", "export_audit_events", "list_permissions", "list_revisions", "get_revision",
     "get_revision_document", "list_rollouts", "get_rollout", "list_servers", "get_server",
-    "list_server_attempts", "list_blocks", "get_block",
+    "list_server_attempts", "list_blocks", "get_block", "list_relay_users", "get_relay_user",
+    "list_connector_ranges",
     "list_connectors", "get_connector", "list_accepted_domains", "get_accepted_domain",
     "list_send_connectors", "get_send_connector",
 }  # fmt: skip

@@ -16,6 +16,7 @@ from gatepost_api.errors import Banned, FieldError, Invalid, NameTaken, NotAuthe
 from gatepost_api.fleet import Fleet, tick
 from gatepost_api.plans.judging import holding_one
 from gatepost_api.plans.repository import acknowledgements
+from gatepost_api.relay_users import repository as relay_users
 from gatepost_api.revisions import repository as revisions
 from gatepost_api.revisions.rendering import render_published
 from gatepost_api.servers import assigning
@@ -103,11 +104,12 @@ class Enrolling:
             return
         facts = [assigning.facts_of(server)]
         text = latest.document
-        rendered = await self._workshop.run(len(text), render_published, text, facts)
+        users = await relay_users.bundled(session)
+        rendered = await self._workshop.run(len(text), render_published, text, facts, users)
         await revisions.keep_bundles(session, self._signer, rendered.bundles)
         digest = rendered.by_server[server.id]
         known = await acknowledgements(session)
-        holding = await self._workshop.run(len(text), holding_one, text, facts[0], known, time.time())
+        holding = await self._workshop.run(len(text), holding_one, text, facts[0], users, known, time.time())
         if holding:
             reason = "; ".join(finding.detail for finding in holding)[:1000]
             assigning.block(assignment, digest, latest.number, v, reason)

@@ -1,7 +1,7 @@
 """What reports leave in the database, written for many servers in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import delete, select, tuple_, update
@@ -9,9 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.wire import CheckinRequest
 from gatepost_api.checkins.counters import Totals, merged
+from gatepost_api.checkins.device_rows import write_devices
 from gatepost_api.checkins.judging import Change
 from gatepost_api.db import upsert
-from gatepost_api.tables import Assignment, Attempt, CounterMark, Device, Liveness, ServerStatus
+from gatepost_api.tables import Assignment, Attempt, CounterMark, Liveness, ServerStatus
 
 KEPT_ATTEMPTS = 20
 FOLDED_ABOVE = 50
@@ -33,7 +34,7 @@ async def write(session: AsyncSession, entries: Sequence[Entry]) -> None:
     await _statuses(session, reports)
     await _attempts(session, reports)
     await _counters(session, reports)
-    await _devices(session, reports)
+    await write_devices(session, [(entry.server_id, entry.at, report) for entry, report in reports])
     for entry in entries:
         if entry.change is not None:
             await _state(session, entry, entry.change)
@@ -135,26 +136,6 @@ async def _folded(session: AsyncSession, server_id: str) -> list[str]:
     """Incarnations that are in the server's base: counting them again would count twice."""
     base = await session.get(CounterMark, (server_id, ""))
     return [] if base is None else base.folded
-
-
-async def _devices(session: AsyncSession, reports: Sequence[tuple[Entry, CheckinRequest]]) -> None:
-    rows: dict[tuple[str, str, str], dict[str, Any]] = {}
-    for entry, report in reports:
-        for device in report.devices:
-            key = (entry.server_id, device.address[:64], device.connector[:255])
-            rows[key] = {
-                "server_id": key[0],
-                "address": key[1],
-                "connector": key[2],
-                "seen": device.model_dump(mode="json", exclude={"first_seen_age_s", "last_seen_age_s"}),
-                "first_seen": entry.at - _age(device.first_seen_age_s),
-                "last_seen": entry.at - _age(device.last_seen_age_s),
-            }
-    await upsert(session, Device, list(rows.values()), ("server_id", "address", "connector"))
-
-
-def _age(seconds: float) -> timedelta:
-    return timedelta(seconds=min(max(seconds, 0.0), 366 * 86400.0))
 
 
 async def write_liveness(session: AsyncSession, heard: Mapping[str, tuple[datetime, bool]]) -> None:

@@ -3,11 +3,12 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from gatepost.policy.model.connector import ReceiveConnector
 from gatepost_api.auth import Operator, Viewer
 from gatepost_api.connectors import service
+from gatepost_api.connectors.schemas import ConnectorRange
 from gatepost_api.db import ReadSession, WriteSession
 from gatepost_api.draft import pieces
 from gatepost_api.draft.listing import json_of, list_pieces
@@ -69,6 +70,24 @@ async def remove_connector(caller: Operator, session: WriteSession, match: IfMat
     """Takes it out of the draft."""
     await pieces.remove(session, caller, KIND, piece_id, match)
     return Removed(removed=piece_id)
+
+
+@router.get("/{piece_id}/ranges")
+async def list_connector_ranges(
+    *,
+    caller: Viewer,
+    session: ReadSession,
+    asked: AskedPage,
+    piece_id: str,
+    unused_since: Annotated[
+        AwareDatetime | None, Query(description="Only ranges that took nobody since then")
+    ] = None,
+) -> Page[ConnectorRange]:
+    """Each range with its note, its end, and when it last took a client on any server."""
+    begin = 0 if asked.after_number is None else asked.after_number + 1
+    numbered = list(enumerate(await service.used_ranges(session, piece_id, unused_since)))
+    page = asked.page(numbered[begin : begin + asked.limit + 1], lambda pair: pair[0])
+    return Page(items=[row for _, row in page.items], next_cursor=page.next_cursor)
 
 
 class AnonymousRelay(BaseModel):

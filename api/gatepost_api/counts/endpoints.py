@@ -4,8 +4,12 @@ import json
 from typing import Annotated
 
 from fastapi import Depends, Query
+from pydantic import AfterValidator, AwareDatetime
 
+from gatepost.policy.model.addresses import parse_address
+from gatepost.policy.model.connector import RangeText
 from gatepost_api.auth import Viewer
+from gatepost_api.checkins.sightings import OVERFLOW
 from gatepost_api.counts import repository, service
 from gatepost_api.counts.repository import WantedDevices
 from gatepost_api.counts.schemas import CountsOut, DeviceOut
@@ -26,8 +30,19 @@ async def get_counts(
     return await service.counts(session, server, connector)
 
 
-async def wanted_devices(server: Name = None, connector: Name = None, address: Name = None) -> WantedDevices:
-    return WantedDevices(server, connector, address)
+def _address(text: str) -> str:
+    """An address as agents report it, or the overflow row's."""
+    return text if text == OVERFLOW else str(parse_address(text))
+
+
+async def wanted_devices(
+    server: Name = None,
+    connector: Name = None,
+    address: Annotated[Annotated[str, AfterValidator(_address)] | None, Query(max_length=64)] = None,
+    range_: Annotated[RangeText | None, Query(alias="range", max_length=255)] = None,
+    last_seen__lt: AwareDatetime | None = None,
+) -> WantedDevices:
+    return WantedDevices(server, connector, address, range_, last_seen__lt)
 
 
 @router.get("/devices")
@@ -37,7 +52,7 @@ async def list_devices(
     asked: AskedPage,
     wanted: Annotated[WantedDevices, Depends(wanted_devices)],
 ) -> Page[DeviceOut]:
-    """The client addresses that servers saw in the last 90 days."""
+    """The client addresses that servers saw in the last 90 days; `other` stands for those no longer kept apart."""
     rows = await repository.page_of_devices(session, wanted, _after(asked.after), asked.limit + 1)
     page = asked.page(rows, lambda pair: json.dumps([pair[1].server_id, pair[1].address, pair[1].connector]))
     return shown_as(page, service.shown_device)

@@ -1,6 +1,7 @@
 """Counter marks and devices."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import select, tuple_
@@ -10,11 +11,13 @@ from gatepost_api.tables import CounterMark, Device, Server
 
 
 class WantedDevices(NamedTuple):
-    """Filters of the device listing."""
+    """Filters of the device listing; `range` as it is typed in the connector."""
 
     server: str | None = None
     connector: str | None = None
     address: str | None = None
+    range: str | None = None
+    last_seen__lt: datetime | None = None
 
 
 async def marks(session: AsyncSession, server: str | None) -> list[tuple[Server, CounterMark]]:
@@ -39,5 +42,9 @@ async def page_of_devices(
         query = query.where(Device.connector == wanted.connector)
     if wanted.address is not None:
         query = query.where(Device.address == wanted.address)
+    if wanted.range is not None:
+        query = query.where(Device.range == wanted.range)
+    if wanted.last_seen__lt is not None:
+        query = query.where(Device.last_seen < wanted.last_seen__lt)
     query = query.order_by(Device.server_id, Device.address, Device.connector)
     return [(row[0], row[1]) for row in (await session.execute(query)).all()]

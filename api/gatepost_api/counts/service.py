@@ -3,6 +3,7 @@
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost_api.checkins.counters import Totals, added
+from gatepost_api.checkins.sightings import totals
 from gatepost_api.counts import repository
 from gatepost_api.counts.schemas import CountsOut, DeviceOut, ServerCounts
 from gatepost_api.tables import Device, Server
@@ -19,18 +20,20 @@ async def counts(session: AsyncSession, server: str | None, connector: str | Non
         for server_id, (name, sets) in by_server.items()
     ]
     connectors = added(one.connectors for one in servers)
-    totals = added({"all": events} for events in connectors.values()).get("all", {})
-    return CountsOut(totals=totals, connectors=connectors, servers=servers)
+    fleet = added({"all": events} for events in connectors.values()).get("all", {})
+    return CountsOut(totals=fleet, connectors=connectors, servers=servers)
 
 
 def shown_device(pair: tuple[Server, Device]) -> DeviceOut:
     server, device = pair
     return DeviceOut(
-        **{name: device.seen[name] for name in ("range", "accepted", "refused", "helo", "tls", "tolerances")},
+        **totals(device.seen),
+        **{name: device.seen[name] for name in ("helo", "tls")},
         server_id=server.id,
         server=server.name,
         address=device.address,
         connector=device.connector,
+        range=device.range,
         first_seen=device.first_seen,
         last_seen=device.last_seen,
     )

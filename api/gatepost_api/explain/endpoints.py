@@ -18,8 +18,9 @@ async def explain(caller: Viewer, request: Request, body: ExplainIn) -> Explanat
     async with state.database.reading() as session:
         row = await service.find_server(session, body.server)
         content = await service.content_for(session, body.of)
+        users = await service.relay_users(session)
     server = service.server_of(row, body.of)
     found: Explanation = await state.workshop.run(
-        len(str(content)), service.answer, content, server, body, state.fleet.denied
+        len(str(content)), service.answer, content, server, users, body, state.fleet.denied
     )
     return found

@@ -9,13 +9,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from gatepost.policy.analysis.explain import Explanation, Question, explain
 from gatepost.policy.dialogue.compiled import CannotCompile, compile_policy
 from gatepost.policy.dialogue.denied import Denial, DeniedSet
-from gatepost.policy.model.bundle import Server, render
+from gatepost.policy.model.bundle import RelayUser, Server, render
 from gatepost.policy.model.errors import BadValue
 from gatepost.wire import DeniedRange
 from gatepost_api.documents import document_of
 from gatepost_api.draft import service as drafts
 from gatepost_api.errors import FieldError, Invalid, NotFound
 from gatepost_api.explain.schemas import ExplainIn
+from gatepost_api.relay_users.repository import bundled
 from gatepost_api.revisions import repository as revisions
 from gatepost_api.revisions import service as published
 from gatepost_api.servers.repository import named_server
@@ -47,8 +48,17 @@ def server_of(row: ServerRow, of: str) -> Server:
     return Server(row.name, row.published_labels, row.published_addresses, row.published_fqdn)
 
 
+async def relay_users(session: AsyncSession) -> tuple[RelayUser, ...]:
+    """Who may log on: at once for what is published and for the draft."""
+    return await bundled(session)
+
+
 def answer(
-    content: dict[str, Any], server: Server, asked: ExplainIn, denied: Sequence[DeniedRange]
+    content: dict[str, Any],
+    server: Server,
+    users: Sequence[RelayUser],
+    asked: ExplainIn,
+    denied: Sequence[DeniedRange],
 ) -> Explanation:
     """What happens to the client; runs in the workshop. Raises Invalid for what no client could be."""
     now = time.time()
@@ -65,7 +75,7 @@ def answer(
         at=asked.at.timestamp() if asked.at else None,
     )
     blocked = DeniedSet(Denial(row.range, row.effect, row.source, row.reason) for row in denied)
-    bundle = render(document_of(content), server)
+    bundle = render(document_of(content), server, users)
     try:
         policy = compile_policy(bundle, addresses=server.addresses, fqdn=server.fqdn or server.name, now=now)
         return explain(policy, question, now=now, denied=blocked)

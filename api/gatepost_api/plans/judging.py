@@ -8,7 +8,7 @@ from gatepost.policy.analysis.findings import Acknowledgement, Finding, Severity
 from gatepost.policy.analysis.lint import lint
 from gatepost.policy.analysis.plan import Plan, plan
 from gatepost.policy.analysis.sides import Side
-from gatepost.policy.model.bundle import Server
+from gatepost.policy.model.bundle import RelayUser, Server
 from gatepost.policy.model.document import FleetDocument
 from gatepost_api.documents import document_of
 from gatepost_api.revisions.rendering import Rendered, ServerFacts, render_fleet
@@ -17,10 +17,14 @@ KEPT_S = 300  # how old the clock of a kept side may be: expired ranges only nar
 
 
 class Published(NamedTuple):
-    """What is in force: a revision's text and the servers as they were published; no revision is empty text."""
+    """What is in force: a revision's text and the servers as they were published; no revision is empty text.
+
+    `users`: the relay users, whose changes are in force at once.
+    """
 
     text: str
     servers: tuple[ServerFacts, ...]
+    users: tuple[RelayUser, ...]
 
 
 class Judged(NamedTuple):
@@ -38,19 +42,42 @@ def judge(
     now: float,
 ) -> Judged:
     """Plan going from what is published to `content`. Raises Invalid when the content is no document."""
-    new = Side(document_of(content), [_server(facts) for facts in servers], now=now)
+    users = published.users
+    new = Side(document_of(content), [_server(facts) for facts in servers], now=now, users=users)
     old = _kept.side_of(published, now)
     found = plan(old, new, acknowledgements=acknowledgements, now=now)
-    return Judged(plan=found, rendered=render_fleet(content, servers))
+    return Judged(plan=found, rendered=render_fleet(content, servers, users))
 
 
 def holding_one(
-    text: str, server: ServerFacts, acknowledgements: Sequence[Acknowledgement], now: float
+    text: str,
+    server: ServerFacts,
+    users: Sequence[RelayUser],
+    acknowledgements: Sequence[Acknowledgement],
+    now: float,
 ) -> tuple[Finding, ...]:
     """The open findings that keep one new server from running what is published."""
-    side = Side(_document(text), [_server(server)], now=now)
+    side = Side(_document(text), [_server(server)], now=now, users=users)
     found = open_findings(lint(side), acknowledgements, now)
     return tuple(finding for finding in found if finding.severity is Severity.BLOCKING)
+
+
+def failing_logons(
+    text: str, servers: Sequence[ServerFacts], users: Sequence[RelayUser], now: float
+) -> tuple[str, ...]:
+    """What is told about published tests that log on as a relay user and would fail with these users.
+
+    Agents would reject such a bundle. now: seconds since 1970, the time that agents run tests at.
+    """
+    document = _document(text)
+    asked = tuple(test for test in document.tests if test.user is not None)
+    if not asked:
+        return ()
+    side = Side(
+        document.model_copy(update={"tests": asked}), [_server(one) for one in servers], now=now, users=users
+    )
+    results = (result for some in side.test_results.values() for result in some)
+    return tuple(result.told for result in results if not result.passed)
 
 
 class _Kept:
@@ -62,7 +89,8 @@ class _Kept:
     def side_of(self, published: Published, now: float) -> Side:
         if self.side is None or self.published != published or now - self.side.now > KEPT_S:
             document = _document(published.text) if published.text else FleetDocument()
-            self.side = Side(document, [_server(facts) for facts in published.servers], now=now)
+            servers = [_server(facts) for facts in published.servers]
+            self.side = Side(document, servers, now=now, users=published.users)
             self.published = published
         return self.side
 

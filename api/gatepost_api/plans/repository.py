@@ -9,31 +9,24 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.policy.analysis.findings import Acknowledgement
 from gatepost_api.plans.judging import Published
+from gatepost_api.relay_users import repository as relay_users
 from gatepost_api.revisions import repository as revisions
-from gatepost_api.revisions.rendering import ServerFacts
+from gatepost_api.servers import assigning
 from gatepost_api.tables import Acknowledgement as AcknowledgementRow
 from gatepost_api.tables import Server
 
 
 async def published_side(session: AsyncSession, servers: Sequence[Server]) -> Published:
-    """The revision in force, and those servers that run it, under the facts that it was published with."""
+    """The revision in force, those servers that run it, under the facts it was published with, and relay users."""
     latest = await revisions.latest(session)
+    users = await relay_users.bundled(session)
     if latest is None:
-        return Published("", ())
+        return Published("", (), users)
     known: dict[str, Any] = latest.servers
     return Published(
         latest.document,
-        tuple(
-            ServerFacts(
-                server.id,
-                server.name,
-                server.published_fqdn,
-                server.published_labels,
-                server.published_addresses,
-            )
-            for server in servers
-            if server.id in known
-        ),
+        tuple(assigning.published_facts_of(server) for server in servers if server.id in known),
+        users,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.policy.analysis.findings import Acknowledgement, Finding
+from gatepost.policy.model.bundle import RelayUser
 from gatepost_api.audit.service import Target, record
 from gatepost_api.auth import Caller, Role, require
 from gatepost_api.db import Database
@@ -32,6 +33,7 @@ class Prepared(NamedTuple):
     version: int
     content: dict[str, Any]
     servers: Sequence[Server]
+    users: Sequence[RelayUser]
     judged: Judged
 
 
@@ -51,7 +53,7 @@ async def prepare(
     facts = [assigning.facts_of(server) for server in servers]
     size = len(str(content)) + len(published.text)
     judged = await workshop.run(size, judge, content, facts, published, [*known, *given], time.time())
-    return Prepared(draft.version, content, servers, judged)
+    return Prepared(draft.version, content, servers, published.users, judged)
 
 
 def taken_on(caller: Caller, wanted: Sequence[AcknowledgementIn]) -> list[Acknowledgement]:

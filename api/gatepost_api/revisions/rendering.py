@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gatepost.policy.model.bundle import Server, canonical_bytes, digest, render
+from gatepost.policy.model.bundle import RelayUser, Server, canonical_bytes, digest, render
 from gatepost.policy.model.document import FleetDocument
 from gatepost_api.documents import canonical_text, digest_of, document_of
 
@@ -43,14 +43,16 @@ def mentioned(document: FleetDocument) -> frozenset[str]:
     return frozenset(names | {test.server for test in document.tests})
 
 
-def render_fleet(content: dict[str, Any], servers: Sequence[ServerFacts]) -> Rendered:
+def render_fleet(
+    content: dict[str, Any], servers: Sequence[ServerFacts], users: Sequence[RelayUser]
+) -> Rendered:
     """Render content for every server. Raises Invalid when the content is no document."""
-    return _render(document_of(content), canonical_text(content), servers)
+    return _render(document_of(content), canonical_text(content), servers, users)
 
 
-def render_published(text: str, servers: Sequence[ServerFacts]) -> Rendered:
-    """Render a revision's text for servers that came later; the text is parsed once for many of them."""
-    return _render(_published(text), text, servers)
+def render_published(text: str, servers: Sequence[ServerFacts], users: Sequence[RelayUser]) -> Rendered:
+    """Render a revision's text for servers or relay users that came later; the text is parsed once for many."""
+    return _render(_published(text), text, servers, users)
 
 
 @lru_cache(maxsize=2)
@@ -58,7 +60,9 @@ def _published(text: str) -> FleetDocument:
     return FleetDocument.model_validate_json(text)
 
 
-def _render(document: FleetDocument, text: str, servers: Sequence[ServerFacts]) -> Rendered:
+def _render(
+    document: FleetDocument, text: str, servers: Sequence[ServerFacts], users: Sequence[RelayUser]
+) -> Rendered:
     names = mentioned(document)
     bundles: dict[str, bytes] = {}
     known: dict[object, str] = {}
@@ -67,7 +71,7 @@ def _render(document: FleetDocument, text: str, servers: Sequence[ServerFacts]) 
         key = (tuple(sorted(facts.labels.items())), facts.name if facts.name in names else None)
         if key not in known:
             server = Server(name=facts.name, labels=facts.labels, addresses=facts.addresses, fqdn=facts.fqdn)
-            payload = canonical_bytes(render(document, server))
+            payload = canonical_bytes(render(document, server, users))
             known[key] = digest(payload)
             bundles[known[key]] = payload
         by_server[facts.id] = known[key]

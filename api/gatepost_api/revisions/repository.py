@@ -1,6 +1,6 @@
 """Revision and bundle rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -8,6 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.signing import Signer
 from gatepost_api.tables import BundleRow, Revision
+
+DIGESTS_AT_ONCE = 1000  # parameters of one statement
 
 
 async def latest(session: AsyncSession) -> Revision | None:
@@ -23,9 +25,19 @@ async def page_of_revisions(session: AsyncSession, before: int | None, limit: in
     return (await session.scalars(query)).all()
 
 
+async def known_bundles(session: AsyncSession, digests: Iterable[str]) -> set[str]:
+    """Those of the digests whose bundles are stored: they were made here."""
+    wanted = list(dict.fromkeys(digests))
+    found: set[str] = set()
+    for at in range(0, len(wanted), DIGESTS_AT_ONCE):
+        some = wanted[at : at + DIGESTS_AT_ONCE]
+        found.update(await session.scalars(select(BundleRow.digest).where(BundleRow.digest.in_(some))))
+    return found
+
+
 async def keep_bundles(session: AsyncSession, signer: Signer, payloads: Mapping[str, bytes]) -> None:
     """Sign and store the bundles that are not stored yet."""
-    known = set(await session.scalars(select(BundleRow.digest).where(BundleRow.digest.in_(payloads))))
+    known = await known_bundles(session, payloads)
     now = datetime.now(UTC)
     for digest, payload in payloads.items():
         if digest not in known:

@@ -18,6 +18,7 @@ from gatepost_api.etags import Precondition
 from gatepost_api.fleet import Fleet, tick
 from gatepost_api.plans import service as plans
 from gatepost_api.plans.service import Prepared
+from gatepost_api.relay_users import repository as relay_users
 from gatepost_api.revisions import repository
 from gatepost_api.revisions.rendering import Rendered
 from gatepost_api.revisions.schemas import PublishIn, RevisionOut, RollbackIn
@@ -97,8 +98,10 @@ async def _store(
 ) -> Revision:
     v = await tick(session, press.fleet)
     servers = await server_rows.active_servers(session)
-    if _versions(servers) != _versions(prepared.servers):
-        raise Unavailable("Servers changed in the same moment. Try again.", headers={"Retry-After": "1"})
+    users = await relay_users.bundled(session)
+    if (_versions(servers), users) != (_versions(prepared.servers), prepared.users):
+        told = "Servers or relay users changed in the same moment. Try again."
+        raise Unavailable(told, headers={"Retry-After": "1"})
     rows = await server_rows.assignments(session)
     parent = await repository.latest(session)
     published = {server.id: _published(server) for server in servers}

@@ -11,6 +11,17 @@ def facts_of(server: Server) -> ServerFacts:
     return ServerFacts(server.id, server.name, server.fqdn, server.labels, server.addresses)
 
 
+def published_facts_of(server: Server) -> ServerFacts:
+    """What was made of a server by the last publish: its facts as they were then."""
+    return ServerFacts(
+        server.id,
+        server.name,
+        server.published_fqdn,
+        server.published_labels,
+        server.published_addresses,
+    )
+
+
 def publish_facts(server: Server) -> bool:
     """Make the edited facts the published ones; whether the server's offers change with them."""
     changed = (server.published_fqdn, server.published_addresses) != (server.fqdn, server.addresses)

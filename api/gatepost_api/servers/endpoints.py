@@ -5,7 +5,11 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query, Request, Response
 
 from gatepost_api.auth import Admin, Operator, Viewer
+from gatepost_api.connectors import service as connectors
+from gatepost_api.connectors.endpoints import ReceiveConnectorOut
+from gatepost_api.connectors.schemas import DefaultConnectorIn
 from gatepost_api.db import ReadSession, WriteSession
+from gatepost_api.draft.listing import json_of
 from gatepost_api.etags import IfMatch, set_etag
 from gatepost_api.pages import AskedPage, Page, shown_as
 from gatepost_api.routing import noun
@@ -140,3 +144,12 @@ async def ban_server(
     """The host's key is refused from now on."""
     fleet = request.app.state.fleet
     return shown(request, await service.ban(session, caller, fleet, server_id, body.reason))
+
+
+@router.post("/{server_id}:default-connector", status_code=201, response_model=ReceiveConnectorOut)
+async def make_default_connector(
+    caller: Operator, session: WriteSession, server_id: str, body: DefaultConnectorIn
+) -> Response:
+    """Adds a safe default connector for the server to the draft: mail to accepted domains only."""
+    rows = await service.get(session, server_id)
+    return json_of(await connectors.make_default(session, caller, rows.server, body), status=201)

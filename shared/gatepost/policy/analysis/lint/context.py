@@ -37,12 +37,16 @@ class Context:
         return union([self.side.ranges(connector) for connector in connectors])
 
     def holds_everything(self, connector: ReceiveConnector) -> bool:
-        """Whether it is a default connector: one that holds all of IPv4 or all of IPv6, whatever its name.
+        """Whether it is a default connector: one that holds all of IPv4 or all of IPv6, whatever its name."""
+        return is_everything(self.side.ranges(connector))
 
-        0.0.0.0 and :: are no client's address, so a range that leaves them out holds everything too.
-        """
-        known = self.side.ranges(connector)
-        return known.size(4) >= LAST[4] or known.size(6) >= LAST[6]
+
+def is_everything(known: RangeSet) -> bool:
+    """Whether ranges hold all of IPv4 or all of IPv6.
+
+    0.0.0.0 and :: are no client's address, so a range that leaves them out holds everything too.
+    """
+    return known.size(4) >= LAST[4] or known.size(6) >= LAST[6]
 
 
 def names(connectors: Iterable[ReceiveConnector]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Relay users: who may log on to the relay with AUTH."""
