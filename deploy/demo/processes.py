@@ -1,7 +1,9 @@
 """Programs that are started here and never outlive us: each has a log, a way to wait for it, and an end."""
 
+import contextlib
 import ctypes
 import os
+import random
 import re
 import signal
 import socket
@@ -17,6 +19,7 @@ T = TypeVar("T")
 BIN = Path(sys.executable).parent
 STOP_S = 20.0
 PAUSE_S = 0.02
+PORTS = range(20000, 32000)
 PR_SET_PDEATHSIG = 1
 
 
@@ -45,20 +48,19 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def free_port(*addresses: str) -> int:
-    """A TCP port that nobody listens on, on any of these IPv4 addresses."""
-    while True:
-        probes = [socket.socket() for _ in addresses]
-        try:
-            probes[0].bind((addresses[0], 0))
-            port: int = probes[0].getsockname()[1]
-            for probe, address in zip(probes[1:], addresses[1:], strict=True):
-                probe.bind((address, port))
+    """A TCP port that nobody listens on, on any of these IPv4 addresses.
+
+    Below those that the kernel gives to outgoing connections: one of those could take it before it is used.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.ExitStack() as probes:
+            try:
+                for address in addresses:
+                    probes.enter_context(socket.socket()).bind((address, port))
+            except OSError:
+                continue
             return port
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
+    raise StackError(f"no port from {PORTS[0]} to {PORTS[-1]} is free on {', '.join(addresses)}")
 
 
 def _end_with_parent() -> None:

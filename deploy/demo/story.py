@@ -20,6 +20,8 @@ STRANGER = "127.0.0.99"
 NEWCOMER = "127.0.0.12"
 TAKEN = "250 2.1.5 Recipient OK"
 REFUSED = "550 5.7.1 Unable to relay"
+HALF_THE_WORLD = "0.0.0.0/1"
+REFUSED_BY_POLICY, CONFLICT = 11, 12  # exit codes of `gatepost`
 ANONYMOUS = r"NT AUTHORITY\ANONYMOUS LOGON"
 
 
@@ -125,14 +127,15 @@ class Story:
         self.is_refused("mx2", NEWCOMER)
 
     def an_open_relay_is_refused(self) -> None:
-        self.out.section("A try at an open relay: the default connector, which takes everyone, may relay")
-        self.command("anonymous-relay", DEFAULT)
-        refused = self.command("publish", "--message", "let them all in", expected=11)
+        self.out.section("Two tries at an open relay")
+        self.command("anonymous-relay", DEFAULT, expected=CONFLICT)
+        self.command("range", "add", RELAY, HALF_THE_WORLD)
+        refused = self.command("publish", "--message", "let them all in", expected=REFUSED_BY_POLICY)
         if "blocking" not in refused.stdout + refused.stderr:
             raise DemoFailed("the refusal shows no blocking finding")
         self.is_refused("mx1", STRANGER, quietly=True)
         self.out.good("nothing was published, and no server does anything else than before")
-        self.command("apply", "-f", str(self.stack.write_example()), shown=APPLY)
+        self.command("range", "remove", RELAY, HALF_THE_WORLD)
 
     def how_do_you_know_it_worked(self) -> None:
         self.out.section("How do you know this worked?")

@@ -20,6 +20,7 @@ from tests.support.house import ROOT
 from tests.support.waiting import wait_until
 
 LIMIT_S = 60
+WHERE = re.compile(r"GATEPOST_URL=(\S+) GATEPOST_TOKEN=\"\$\(cat (\S+)\)\"")
 
 
 @contextlib.contextmanager
@@ -129,12 +130,11 @@ def _kill_control_plane(folder: Path) -> None:
 
 def test_kept_up_it_says_where_everything_is(tmp_path: Path) -> None:
     with _demo(tmp_path, KEEP="1") as demo:
-        found = wait_until(
-            lambda: re.search(r"GATEPOST_URL=(\S+) GATEPOST_TOKEN=\"\$\(cat (\S+)\)\"", _output(tmp_path)),
-            100,
-            what="the demo says where it is",
+        wait_until(
+            lambda: demo.poll() or WHERE.search(_output(tmp_path)), 100, what="the demo says where it is"
         )
-        assert found is not None
+        found = WHERE.search(_output(tmp_path))
+        assert found is not None, _output(tmp_path)
         token = Path(found[2])
         assert stat.S_IMODE(token.stat().st_mode) == 0o600
         assert token.read_text(encoding="ascii").strip() not in _output(tmp_path)
