@@ -131,7 +131,7 @@ async def _assignments_since(session: AsyncSession, v: int) -> list[Desired]:
         .where(Assignment.v > v)
     )
     rows = (await session.execute(query)).all()
-    return [Desired(*row, published_at=published.get(row.revision, 0.0)) for row in rows]
+    return [Desired._make((*row, published.get(row.revision, 0.0))) for row in rows]
 
 
 async def _denied(session: AsyncSession) -> tuple[DeniedRange, ...]:
