@@ -126,6 +126,16 @@ async def upsert(
     await session.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed), rows)
 
 
+async def insert_new(
+    session: AsyncSession, table: type[DeclarativeBase], rows: Sequence[dict[str, Any]], keys: Sequence[str]
+) -> None:
+    """Insert the rows whose keys are not there yet."""
+    if rows:
+        dialect = session.get_bind().dialect.name
+        statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+        await session.execute(statement.on_conflict_do_nothing(index_elements=list(keys)), rows)
+
+
 def database(request: Request) -> Database:
     """The database of the application that serves the request."""
     found: Database = request.app.state.database

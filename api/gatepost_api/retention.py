@@ -9,18 +9,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import ColumnElement, Table, delete, false, func, select
+from sqlalchemy import ColumnElement, Select, Table, delete, false, func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost_api.checkins.counters import added
 from gatepost_api.db import Database
 from gatepost_api.errors import ApiError
-from gatepost_api.tables import Assignment, AuditEvent, Base, BundleRow, CounterMark
+from gatepost_api.tables import Assignment, Attempt, AuditEvent, Base, BundleRow, CounterMark
 
 EVERY_S = 3600.0
 FIRST_S = 30.0
 BATCH = 2000
+KEPT_ATTEMPTS = 20
 FOLD_AFTER = timedelta(days=8)  # agents keep closed totals for 7 days
 FOLD_ABOVE = 50
 FOLDED_KNOWN = 500
@@ -43,6 +44,7 @@ async def sweep(database: Database, now: datetime, audit_days: int) -> int:
         old = table.c[table.info["by"]] < now - timedelta(days=days)
         gone += await _delete(database, table, old & ~_kept_for_ever(table))
     gone += await _delete(database, cast("Table", BundleRow.__table__), _unused_bundle(now))
+    gone += await _delete(database, cast("Table", Attempt.__table__), Attempt.id.in_(_surplus_attempts()))
     async with database.writing() as session:
         await fold_counters(session, now)
     return gone
@@ -56,6 +58,13 @@ def _kept_for_ever(table: Table) -> ColumnElement[bool]:
     first = select(func.min(AuditEvent.id)).group_by(*columns)
     last = select(func.max(AuditEvent.id)).group_by(*columns)
     return table.c.id.in_(first) | table.c.id.in_(last)
+
+
+def _surplus_attempts() -> Select[int]:
+    """Attempts beyond the latest of each server."""
+    rank = func.row_number().over(partition_by=Attempt.server_id, order_by=Attempt.id.desc())
+    ranked = select(Attempt.id, rank.label("rank")).subquery()
+    return select(ranked.c.id).where(ranked.c.rank > KEPT_ATTEMPTS)
 
 
 def _unused_bundle(now: datetime) -> ColumnElement[bool]:
