@@ -2,20 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import Table, Update, bindparam, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.wire import CheckinRequest
 from gatepost_api.checkins.counters import Totals, merged
 from gatepost_api.checkins.device_rows import write_devices
 from gatepost_api.checkins.judging import Change
-from gatepost_api.db import upsert
+from gatepost_api.db import insert_new, upsert
 from gatepost_api.tables import Assignment, Attempt, CounterMark, Liveness, ServerStatus
-
-KEPT_ATTEMPTS = 20
-FOLDED_ABOVE = 50
 
 
 class Entry(NamedTuple):
@@ -35,74 +32,78 @@ async def write(session: AsyncSession, entries: Sequence[Entry]) -> None:
     await _attempts(session, reports)
     await _counters(session, reports)
     await write_devices(session, [(entry.server_id, entry.at, report) for entry, report in reports])
-    for entry in entries:
-        if entry.change is not None:
-            await _state(session, entry, entry.change)
+    await _states(session, entries)
 
 
-async def _state(session: AsyncSession, entry: Entry, change: Change) -> None:
-    query = update(Assignment).where(
-        Assignment.server_id == entry.server_id, Assignment.generation == entry.generation
-    )
-    if change.state == "offered":  # an answer in flight must not undo what a report said meanwhile
-        query = query.where(Assignment.state == "pending")
-    await session.execute(query.values(state=change.state, reason=change.reason, changed_at=entry.at))
+async def _states(session: AsyncSession, entries: Sequence[Entry]) -> None:
+    """Move assignments on, where they still have the generation that the report was about."""
+    changes = [(entry, entry.change) for entry in entries if entry.change is not None]
+    rows = [
+        {
+            "of": entry.server_id,
+            "at_generation": entry.generation,
+            "state": change.state,
+            "reason": change.reason,
+            "changed_at": entry.at,
+        }
+        for entry, change in changes
+    ]
+    table = cast("Table", Assignment.__table__)
+    mine = (Assignment.server_id == bindparam("of"), Assignment.generation == bindparam("at_generation"))
+    # An answer in flight must not undo what a report said meanwhile.
+    offered = update(table).where(*mine, Assignment.state == "pending")
+    await _many(session, offered, [row for row in rows if row["state"] == "offered"])
+    await _many(session, update(table).where(*mine), [row for row in rows if row["state"] != "offered"])
+
+
+async def _many(session: AsyncSession, statement: Update, rows: list[dict[str, Any]]) -> None:
+    """One statement on a table for many rows, whose keys are the columns to set: one call of the driver."""
+    if rows:
+        await (await session.connection()).execute(statement, rows)
 
 
 async def _statuses(session: AsyncSession, reports: Sequence[tuple[Entry, CheckinRequest]]) -> None:
-    rows: dict[str, dict[str, Any]] = {}
-    with_facts: dict[str, dict[str, Any]] = {}
-    for entry, report in reports:
-        rows[entry.server_id] = {
-            "server_id": entry.server_id,
-            "incarnation": report.incarnation,
-            "seq": report.seq,
-            "running": report.running.model_dump(mode="json") if report.running else None,
-            "last_attempt": report.last_attempt.model_dump(mode="json") if report.last_attempt else None,
-            "health": report.health.model_dump(mode="json") | {"queue": dict(report.queue)},
-            "reported_at": entry.at,
-        }
-        if report.facts is not None:
-            with_facts[entry.server_id] = {
-                "facts": report.facts.model_dump(mode="json"),
-                "facts_digest": report.facts_digest,
-            }
-    for server_id, row in rows.items():
-        values = {name: value for name, value in row.items() if name != "server_id"}
-        query = update(ServerStatus).where(ServerStatus.server_id == server_id)
-        await session.execute(query.values(**values, **with_facts.get(server_id, {})))
+    rows = [_status(entry, report) for entry, report in reports]
+    table = update(cast("Table", ServerStatus.__table__)).where(ServerStatus.server_id == bindparam("of"))
+    await _many(session, table, [row for row in rows if "facts" in row])
+    await _many(session, table, [row for row in rows if "facts" not in row])
+
+
+def _status(entry: Entry, report: CheckinRequest) -> dict[str, Any]:
+    row = {
+        "of": entry.server_id,
+        "incarnation": report.incarnation,
+        "seq": report.seq,
+        "running": report.running.model_dump(mode="json") if report.running else None,
+        "last_attempt": report.last_attempt.model_dump(mode="json") if report.last_attempt else None,
+        "health": report.health.model_dump(mode="json") | {"queue": dict(report.queue)},
+        "reported_at": entry.at,
+    }
+    if report.facts is not None:
+        row |= {"facts": report.facts.model_dump(mode="json"), "facts_digest": report.facts_digest}
+    return row
 
 
 async def _attempts(session: AsyncSession, reports: Sequence[tuple[Entry, CheckinRequest]]) -> None:
-    rows = {}
+    """How generations ended; what is known already stays as it was first told."""
+    rows: dict[tuple[str, int, str], dict[str, Any]] = {}
     for entry, report in reports:
         attempt = report.last_attempt
         if attempt is None or attempt.outcome == "applying":
             continue
-        key = (entry.server_id, attempt.generation, attempt.outcome)
-        rows[key] = {
-            "server_id": entry.server_id,
-            "generation": attempt.generation,
-            "digest": attempt.digest[:80],
-            "outcome": attempt.outcome,
-            "phase": attempt.phase,
-            "errors": [error.model_dump(mode="json") for error in attempt.errors],
-            "at": entry.at,
-        }
-    columns = (Attempt.server_id, Attempt.generation, Attempt.outcome)
-    query = select(*columns).where(tuple_(*columns).in_(list(rows)))
-    known = {tuple(row) for row in (await session.execute(query)).all()} if rows else set()
-    for key, row in rows.items():
-        if key not in known:
-            session.add(Attempt(**row))
-            await session.flush()
-            await _trim_attempts(session, key[0])
-
-
-async def _trim_attempts(session: AsyncSession, server_id: str) -> None:
-    mine = Attempt.server_id == server_id
-    kept = select(Attempt.id).where(mine).order_by(Attempt.id.desc()).limit(KEPT_ATTEMPTS)
-    await session.execute(delete(Attempt).where(mine, Attempt.id.not_in(kept)))
+        rows.setdefault(
+            (entry.server_id, attempt.generation, attempt.outcome),
+            {
+                "server_id": entry.server_id,
+                "generation": attempt.generation,
+                "digest": attempt.digest[:80],
+                "outcome": attempt.outcome,
+                "phase": attempt.phase,
+                "errors": [error.model_dump(mode="json") for error in attempt.errors],
+                "at": entry.at,
+            },
+        )
+    await insert_new(session, Attempt, list(rows.values()), ("server_id", "generation", "outcome"))
 
 
 async def _counters(session: AsyncSession, reports: Sequence[tuple[Entry, CheckinRequest]]) -> None:
