@@ -117,11 +117,10 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
 
 def _run(options: argparse.Namespace, settings: Settings) -> int:
     from gatepost_agent.daemon import Options, run
-    from gatepost_agent.spool.errors import SpoolError
 
     try:
         run(settings, Options(hold_queue=options.hold_queue))
-    except (SpoolError, OSError) as error:
+    except OSError as error:
         raise AgentError(str(error)) from error
     return 0
 

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Callable
 from typing import NamedTuple
 
+from gatepost.wire import Health
+from gatepost_agent.certificate_check import certificate_troubles
 from gatepost_agent.control.faults import Fault, no_fault
 from gatepost_agent.control.identity import load_identity
 from gatepost_agent.control.side import Control, Outside
@@ -66,12 +68,23 @@ def _first(error: BaseException) -> BaseException:
     return error
 
 
+class _Parts(NamedTuple):
+    current: Current
+    spool: Spool
+    relay: Relay
+    sending: Sending
+    control: Control
+    desk: Desk
+
+
 class _Agent:
     def __init__(self, folder: StateFolder, settings: Settings, options: Options, mail_log: MailLog) -> None:
         self._folder = folder
         self._settings = settings
         self._options = options
         self._mail_log = mail_log
+        self._find_certificate = ConfigFolder(settings.config_folder).certificate
+        self._certificates: tuple[str, ...] = ()
         self._stopping = asyncio.Event()
 
     async def live(self) -> None:
@@ -95,47 +108,50 @@ class _Agent:
         )
         return await Spool.open(settings.spool_folder, limits, hold_queue=self._options.hold_queue)
 
-    async def _serve(self, spool: Spool) -> None:
-        current = Current()
-        sending = Sending(spool, self._settings.config_folder)
-        relay: Relay = SmtpServer(
-            current,
-            spool,
-            state_folder=self._folder.path,
-            certificate=ConfigFolder(self._settings.config_folder).certificate,
+    def _put_together(self, spool: Spool, tasks: asyncio.TaskGroup) -> _Parts:
+        current, settings = Current(), self._settings
+        sending = Sending(spool, settings.config_folder)
+        relay = SmtpServer(current, spool, state_folder=self._folder.path, certificate=self._find_certificate)
+        figures, conditions = RelayFigures(relay, spool), Conditions()
+
+        def health() -> Health:
+            return conditions.health(examination.findings(), current.generation)
+
+        outside = Outside(
+            folder=self._folder,
+            settings=settings,
+            current=current,
+            listening=relay.listening,
+            figures=figures,
+            health=health,
+            swapped=sending.follow,
+            denied_changed=relay.follow_denied,
+            fault=self._options.fault,
         )
-        figures = RelayFigures(relay, spool)
-        conditions = Conditions()
+        control = Control(outside, tasks)
+        patient = Patient(
+            control=control,
+            spool_status=spool.status,
+            spool_counts=spool.counts,
+            limited=relay.limited,
+            certificates=lambda: "; ".join(filter(None, (relay.certificates(), *self._certificates))),
+            queue_old_s=settings.queue_old_s,
+        )
+        examination = Examination(patient)
+        desk = Desk(control, spool, figures, health, self._mail_log)
+        return _Parts(current, spool, relay, sending, control, desk)
+
+    async def _serve(self, spool: Spool) -> None:
         async with asyncio.TaskGroup() as tasks:
-            outside = Outside(
-                folder=self._folder,
-                settings=self._settings,
-                current=current,
-                listening=relay.listening,
-                figures=figures,
-                health=lambda: conditions.health(examination.findings(), current.generation),
-                swapped=sending.follow,
-                denied_changed=relay.follow_denied,
-                fault=self._options.fault,
-            )
-            control = Control(outside, tasks)
-            examination = Examination(
-                Patient(
-                    control=control,
-                    spool_status=spool.status,
-                    spool_counts=spool.counts,
-                    limited=relay.limited,
-                    certificates=relay.certificates,
-                    queue_old_s=self._settings.queue_old_s,
-                )
-            )
-            desk = Desk(control, spool, figures, outside.health, self._mail_log)
+            parts = self._put_together(spool, tasks)
+            control, relay = parts.control, parts.relay
             await control.start()
-            async with serving(self._folder.path, desk.commands()):
+            log.info("listening on %s", ", ".join(control.doors.addresses()) or "nothing: no config runs")
+            async with serving(self._folder.path, parts.desk.commands()):
                 self._options.ready()
-                chores = tasks.create_task(keep_up(self._chores(control, spool, desk)), name="upkeep")
+                chores = tasks.create_task(keep_up(self._chores(parts)), name="upkeep")
                 talk = tasks.create_task(control.run(), name="check-in")
-                tasks.create_task(sending.run(self._stopping, SENDING_DRAIN_S), name="delivery")
+                tasks.create_task(parts.sending.run(self._stopping, SENDING_DRAIN_S), name="delivery")
                 await self._stopping.wait()
                 log.info("stopping: sessions have %.0f s to finish", self._settings.drain_s)
                 talk.cancel()
@@ -143,21 +159,30 @@ class _Agent:
                 await relay.drain(self._settings.drain_s)
                 await control.stop()
 
-    def _chores(self, control: Control, spool: Spool, desk: Desk) -> tuple[Chore, ...]:
+    def _chores(self, parts: _Parts) -> tuple[Chore, ...]:
+        current, control = parts.current, parts.control
+
         async def flush() -> None:
             self._mail_log.flush()
 
+        async def certificates() -> None:
+            if current.policy is not None:
+                self._certificates = await asyncio.to_thread(
+                    certificate_troubles, current.policy, self._find_certificate
+                )
+
         async def purge() -> None:
-            await spool.purge()
+            await parts.spool.purge()
 
         async def metrics() -> None:
             if self._settings.metrics_file is not None:
-                await asyncio.to_thread(write_metrics, self._settings.metrics_file, desk.metrics())
+                await asyncio.to_thread(write_metrics, self._settings.metrics_file, parts.desk.metrics())
 
         return (
             Chore("expiry", 1.0, control.expire),
             Chore("listeners", 5.0, control.mind_doors),
             Chore("mail log", 1.0, flush),
             Chore("metrics file", 15.0, metrics),
+            Chore("certificates", 60.0, certificates),
             Chore("old mail", 300.0, purge),
         )

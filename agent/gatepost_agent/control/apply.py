@@ -34,8 +34,9 @@ SAVE_AGAIN_S = 5.0
 class Surroundings(NamedTuple):
     """What an apply needs of the agent.
 
-    keys: those that may sign now. fetch: a bundle by digest, raises Rejected. prove: the self test, returns what is
-    wrong or nothing. changed: called whenever what is reported changes. swapped: called with what runs from now on.
+    keys: those that may sign now. check: that the host has the files a config names; raises Rejected. fetch: a bundle
+    by digest; raises LinkError. prove: the self test; returns what is wrong, or nothing. changed: called whenever
+    what is reported changes. swapped: called with what runs from now on.
     """
 
     server_id: str
@@ -46,6 +47,7 @@ class Surroundings(NamedTuple):
     clock: SteadyClock
     guard: Guard
     keys: Callable[[], tuple[PublicKey, ...]]
+    check: Callable[[Config], None]
     fetch: Callable[[str], Awaitable[Signed]]
     prove: Callable[[Config, float], Awaitable[str]]
     changed: Callable[[], None]
@@ -163,6 +165,7 @@ class Applier:
         content = open_bundle(file.bundle, offer, around.keys())
         around.fault("verified")
         config = await asyncio.to_thread(prepare, offer, content, around.guard, around.clock.now())
+        await asyncio.to_thread(around.check, config)
         trying = await asyncio.to_thread(self._state_to_try, config)
         around.fault("prepared")
         staged = await around.doors.stage(config.policy.bindings)

@@ -16,6 +16,7 @@ from gatepost_agent.control.credential import Credential
 from gatepost_agent.control.denied import Denials
 from gatepost_agent.control.doors import Doors
 from gatepost_agent.control.faults import Fault, no_fault
+from gatepost_agent.control.files import check_files
 from gatepost_agent.control.guard import FILE, Guard
 from gatepost_agent.control.identity import load_identity, save_identity
 from gatepost_agent.control.keys import Keys
@@ -26,6 +27,7 @@ from gatepost_agent.control.report import Figures, Reporter, Sources
 from gatepost_agent.control.state_folder import StateFolder
 from gatepost_agent.control.store import Store
 from gatepost_agent.current import Current, Listening
+from gatepost_agent.delivery.config_folder import ConfigFolder
 from gatepost_agent.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,6 +76,7 @@ class Control:
 
     def _surroundings(self, outside: Outside, changed: asyncio.Event) -> Surroundings:
         self_test = SelfTest(outside.current)
+        secrets = ConfigFolder(self._settings.config_folder)
 
         async def prove(config: Config, probation_s: float) -> str:
             return await self_test.prove(config.policy.bindings, probation_s)
@@ -87,6 +90,7 @@ class Control:
             clock=self.clock,
             guard=Guard(self._settings.config_folder / FILE),
             keys=self.keys.trusted,
+            check=lambda config: check_files(config.policy, secrets),
             fetch=partial(fetch_bundle, self._link),
             prove=prove,
             changed=changed.set,

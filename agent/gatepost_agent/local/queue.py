@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from pathlib import Path
 from typing import Any
 
-from gatepost_agent.errors import AgentError, UsageRefused
+from gatepost_agent.errors import UsageRefused
 from gatepost_agent.local.selection import Selection, selection
 from gatepost_agent.local.wire import Command, Row
-from gatepost_agent.spool.errors import SpoolError
 from gatepost_agent.spool.messages import QueuedMessage
 from gatepost_agent.spool.spool import Spool
 
@@ -23,27 +22,14 @@ def queue_commands(spool: Spool, clock: Callable[[], float] = time.time) -> dict
     desk = _Desk(spool, clock)
     acts = {"hold": spool.hold, "release": spool.release, "retry": spool.retry, "delete": spool.delete}
     return {
-        "queue list": _told(desk.list),
-        "queue show": _told(desk.show),
-        **{f"queue {name}": _told(desk.acting(act)) for name, act in acts.items()},
-        "queue export": _told(desk.export),
-        "queue import": _told(desk.import_),
-        "queue check": _told(desk.check),
-        "queue start": _told(desk.start),
+        "queue list": desk.list,
+        "queue show": desk.show,
+        **{f"queue {name}": desk.acting(act) for name, act in acts.items()},
+        "queue export": desk.export,
+        "queue import": desk.import_,
+        "queue check": desk.check,
+        "queue start": desk.start,
     }
-
-
-def _told(command: Command) -> Command:
-    """The spool's errors as refusals."""
-
-    async def run(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
-        try:
-            async for row in command(arguments):
-                yield row
-        except SpoolError as error:
-            raise AgentError(str(error)) from error
-
-    return run
 
 
 class _Desk:

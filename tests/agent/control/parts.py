@@ -16,12 +16,14 @@ from gatepost_agent.control.clock import SteadyClock
 from gatepost_agent.control.denied import Denials
 from gatepost_agent.control.doors import Doors
 from gatepost_agent.control.faults import Fault, no_fault
+from gatepost_agent.control.files import check_files
 from gatepost_agent.control.guard import Guard
 from gatepost_agent.control.prepare import Config
 from gatepost_agent.control.probation import SelfTest
 from gatepost_agent.control.state_folder import StateFolder
 from gatepost_agent.control.store import Store
 from gatepost_agent.current import Current
+from gatepost_agent.delivery.config_folder import ConfigFolder
 from gatepost_agent.smtp.listeners import Listeners
 from tests.agent.control.control_plane import SERVER_ID, ControlPlane
 
@@ -87,6 +89,7 @@ class Agent:
                 clock=self.clock,
                 guard=Guard(self.guard_file),
                 keys=self._trusted,
+                check=lambda config: check_files(config.policy, ConfigFolder(state_dir / "config")),
                 fetch=self._fetch,
                 prove=prove,
                 changed=self._tell,
