@@ -1,12 +1,13 @@
 """Fixtures that every folder of tests shares."""
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from deploy.demo import processes
 
 if TYPE_CHECKING:
     from tests.support.postgres import PostgresServer
@@ -60,11 +61,8 @@ _given: set[tuple[str, int]] = set()
 
 
 def _free_port(address: str = "127.0.0.1") -> int:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
-        with socket.socket(family) as probe:
-            probe.bind((address, 0))
-            port: int = probe.getsockname()[1]
+        port = processes.free_port(address)
         if (address, port) not in _given:
             _given.add((address, port))
             return port

@@ -48,7 +48,7 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def free_port(*addresses: str) -> int:
-    """A TCP port that nobody listens on, on any of these IPv4 addresses.
+    """A TCP port that nobody listens on, on any of these addresses.
 
     Below those that the kernel gives to outgoing connections: one of those could take it before it is used.
     """
@@ -56,7 +56,8 @@ def free_port(*addresses: str) -> int:
         with contextlib.ExitStack() as probes:
             try:
                 for address in addresses:
-                    probes.enter_context(socket.socket()).bind((address, port))
+                    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                    probes.enter_context(socket.socket(family)).bind((address, port))
             except OSError:
                 continue
             return port
