@@ -133,3 +133,18 @@ def test_a_plan_is_plain_values() -> None:
     found = planned(side(), side(FRONTEND, PUBLIC, tests=[TEST | {"expect": "550"}]))
     assert Plan.model_validate(found.model_dump(mode="json")) == found
     assert Plan.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_relay_for_servers_to_come_is_held_up_though_nobody_gains_it_yet() -> None:
+    opened = RELAY | {"remote_ip_ranges": ["0.0.0.0/0"], "servers": ["site=new"]}
+    before, after = side(FRONTEND), side(FRONTEND, opened)
+    held = plan(before, after, now=NOW)
+    assert not held.only_narrows
+    assert "relay-everything" in {finding.rule for finding in held.holding}
+    assert plan(after, after, now=NOW).only_narrows
+
+
+def test_what_cannot_be_compiled_hides_no_other_finding() -> None:
+    opened = RELAY | {"remote_ip_ranges": ["0.0.0.0/0"]}
+    rules = {finding.rule for finding in plan(side(FRONTEND), side(FRONTEND, opened), now=NOW).holding}
+    assert {"range-conflict", "relay-everything"} <= rules

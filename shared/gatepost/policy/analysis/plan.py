@@ -76,18 +76,26 @@ def plan(old: Side, new: Side, *, acknowledgements: Iterable[Acknowledgement] = 
     stay: what was compiled for it is used again.
     """
     wider = widenings(old, new)
+    only_narrows = not wider and _nothing_unknown(old, new)
     findings = lint(new)
     servers = tuple(_server(name, old, new) for name in dict.fromkeys((*old.servers, *new.servers)))
     return Plan(
         changes=changes(old.document, new.document),
         widenings=wider,
-        only_narrows=not wider,
+        only_narrows=only_narrows,
         servers=servers,
         exposure=tuple(_exposures(old, new)),
         findings=findings,
-        holding=_holding(open_findings(findings, acknowledgements, now), only_narrows=not wider),
+        holding=_holding(open_findings(findings, acknowledgements, now), only_narrows=only_narrows),
         touched=tuple(server.server for server in servers if server.touched),
     )
+
+
+def _nothing_unknown(old: Side, new: Side) -> bool:
+    """Whether winners tell all: every server compiles, and no relay for servers to come is new or was edited."""
+    before = {model.name: model for model in old.document.connectors}
+    settled = all(before.get(model.name) == model for models in new.unplaced() for model in models)
+    return settled and all(group.policy is not None for group in new.groups)
 
 
 def _holding(findings: tuple[Finding, ...], *, only_narrows: bool) -> tuple[Finding, ...]:
