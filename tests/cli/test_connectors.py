@@ -220,3 +220,21 @@ def test_explain_takes_raw_lines_and_the_draft(gatepost: Gatepost, plane: Plane)
     asked += ["--line", "RCPT TO:<kate@fabrikam.com>", "-o", "json"]
     assert gatepost(*asked).json["verdict"] == "refused"
     assert gatepost(*asked, "--draft").json["verdict"] == "accepted"
+
+
+def test_a_default_connector_is_made_for_a_server_that_has_none_there(
+    gatepost: Gatepost, plane: Plane
+) -> None:
+    plane.enroll("mx1")
+    taken = gatepost("connector", "default", "mx1", "-o", "json")
+    assert (taken.code, taken.json["error"]["type"]) == (12, "conflict")
+    made = gatepost("connector", "default", "mx1", "--binding", "0.0.0.0:2525", "-o", "json")
+    assert (made.code, made.json["bindings"]) == (0, ["0.0.0.0:2525"])
+    assert gatepost("connector", "show", "Default Frontend mx1").code == 0
+    assert gatepost("connector", "default", "nobody").code == 10
+
+
+def test_a_default_connector_is_never_made_a_relay(gatepost: Gatepost) -> None:
+    ran = gatepost("anonymous-relay", "Default Frontend")
+    assert ran.code != 0
+    assert "open relay" in ran.err

@@ -74,6 +74,7 @@ for group in (
 ):
     app.add_typer(group)
 app.add_typer(connectors.group, name="connector", hidden=True)
+app.add_typer(relay_users.group, name="relay-user", hidden=True)
 for module in (planning, applying, explaining, connectors, permissions, blocking, counting, probing, audit):
     for name, command in module.COMMANDS.items():
         app.command(name, epilog=EXAMPLES.get(name))(command)

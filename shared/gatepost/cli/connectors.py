@@ -10,7 +10,7 @@ from gatepost.cli.settings import connected
 from gatepost.cli.tables import listing, pairs, words
 from gatepost.client.pieces import range_of
 
-group = typer.Typer(name="connectors", help="Receive connectors: list, show.")
+group = typer.Typer(name="connectors", help="Receive connectors: list, show, default.")
 Connector = Annotated[str, typer.Argument(metavar="CONNECTOR", help="The connector's name")]
 NEXT = "In the draft; `gatepost publish` brings it to the servers."
 
@@ -81,6 +81,22 @@ def show(
         "RemoteIPRanges": "{" + words(ranges_of(found)) + "}",
     }
     return Answer(found, pairs(found | {"remote_ip_ranges": ranges_of(found)} if everything else listing))
+
+
+@group.command(epilog="Example: gatepost connectors default mx1")
+def default(
+    ctx: typer.Context,
+    server: Annotated[str, typer.Argument(metavar="SERVER", help="The server's name")],
+    *,
+    binding: Annotated[
+        list[str] | None,
+        typer.Option(help="Where it listens, 0.0.0.0:25 and [::]:25 without any; may be repeated"),
+    ] = None,
+) -> Answer:
+    """Make a safe default connector: from everybody to accepted domains only, and nobody relays; in the draft."""
+    with connected(ctx) as client:
+        made = client.servers.make_default_connector(server, bindings=binding or ())
+    return Answer(made, note=f"{made['name']} takes mail for accepted domains on {server}. {NEXT}")
 
 
 def anonymous_relay(

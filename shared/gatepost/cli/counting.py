@@ -9,6 +9,7 @@ from rich.table import Table
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
 from gatepost.cli.tables import ago, listing, table
+from gatepost.cli.values import before
 
 Server = Annotated[str | None, typer.Option(help="Only this server")]
 Connector = Annotated[str | None, typer.Option(help="Only this connector")]
@@ -20,6 +21,7 @@ DEVICES = (
     ("range", "range"),
     ("accepted", "accepted"),
     ("refused", "refused"),
+    ("first seen", lambda row: ago(row["first_seen"])),
     ("last seen", lambda row: ago(row["last_seen"])),
     ("helo", "helo"),
     ("tls", "tls"),
@@ -56,10 +58,22 @@ def devices(
     server: Server = None,
     connector: Connector = None,
     address: Annotated[str | None, typer.Option(help="Only this client")] = None,
+    range_: Annotated[
+        str | None, typer.Option("--range", help="Only those that this range, as it is listed, let in last")
+    ] = None,
+    unseen_for: Annotated[str | None, typer.Option(help="Only those not seen for 30d, 12h")] = None,
 ) -> Answer:
     """The client addresses that servers saw: what each was let do, and how it behaved."""
     with connected(ctx) as client:
-        rows = list(client.devices(server=server, connector=connector, address=address))
+        rows = list(
+            client.devices(
+                server=server,
+                connector=connector,
+                address=address,
+                range=range_,
+                last_seen__lt=None if unseen_for is None else before(unseen_for),
+            )
+        )
     return listing(rows, DEVICES, "No devices seen.")
 
 

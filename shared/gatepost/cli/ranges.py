@@ -7,15 +7,34 @@ import typer
 from gatepost.cli.answers import Answer
 from gatepost.cli.connectors import NEXT, Connector, ranges_of
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import pairs
-from gatepost.cli.values import until
+from gatepost.cli.tables import ago, listing, pairs
+from gatepost.cli.values import before, until
 from gatepost.client import Versioned
 from gatepost.policy.model.addresses import parse_range
 
-group = typer.Typer(name="range", help="Remote IP ranges of a connector: add, remove, replace.")
+group = typer.Typer(name="range", help="Remote IP ranges of a connector: list, add, remove, replace.")
+COLUMNS = (
+    ("range", "range"),
+    ("note", "note"),
+    ("expires", lambda row: ago(row["expires_at"])),
+    ("last used", lambda row: ago(row["last_hit"]) if row["last_hit"] else "not seen"),
+)
 Range = Annotated[
     str, typer.Argument(metavar="RANGE", help="192.168.5.10, 10.20.0.0/24 or 10.30.0.5-10.30.0.20")
 ]
+
+
+@group.command("list", epilog='Example: gatepost range list "Anonymous Relay" --unused-for 90d')
+def list_ranges(
+    ctx: typer.Context,
+    connector: Connector,
+    unused_for: Annotated[str | None, typer.Option(help="Only those that took nobody for 90d, 12h")] = None,
+) -> Answer:
+    """The connector's ranges: what stands there, until when, and when each last took a client."""
+    since = None if unused_for is None else before(unused_for)
+    with connected(ctx) as client:
+        rows = list(client.connectors.ranges(connector, unused_since=since))
+    return listing(rows, COLUMNS, "No such ranges.")
 
 
 @group.command(

@@ -35,6 +35,11 @@ def until(at: str | None, within: str | None, now: datetime | None = None) -> st
     return None if at is None else moment(at)
 
 
+def before(span: str, now: datetime | None = None) -> str:
+    """The time that lies `90d`, `12h`, `30m` or `60s` back."""
+    return _rfc3339((now or datetime.now(UTC)) - timedelta(seconds=duration_s(span)))
+
+
 def _rfc3339(known: datetime) -> str:
     return known.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 

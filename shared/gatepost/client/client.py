@@ -72,7 +72,8 @@ class Client:
         return self.connection.get("/v1/counts", server=server, connector=connector)
 
     def devices(self, **filters: object) -> Iterator[Record]:
-        """Client addresses as servers saw them; filters: server, connector, address."""
+        """Client addresses as servers saw them; filters: server, connector, address, range,
+        last_seen__lt."""
         return self.connection.items("/v1/devices", filters)
 
     def audit_events(self, *, most: int | None = None, **filters: object) -> Iterator[Record]:

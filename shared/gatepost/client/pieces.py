@@ -70,6 +70,10 @@ class Connectors(Pieces):
         path = self.at(name, "/permissions")
         return self._connection.rows("DELETE", path, user=user, right=right, deny="true" if deny else None)
 
+    def ranges(self, name: str, **filters: object) -> Iterator[Record]:
+        """Remote IP ranges with note, end and last hit on any server; filter: unused_since, an RFC 3339 time."""
+        return self._connection.items(self.at(name, "/ranges"), filters)
+
     def anonymous_relay(self, name: str, method: Literal["anonymous", "externally_secured"]) -> Record:
         """Give the connector's hosts the right to relay, by one of the two methods -> the connector."""
         return self._connection.post(self.at(name, "/anonymous-relay"), {"method": method})

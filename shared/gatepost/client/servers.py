@@ -1,6 +1,6 @@
 """/v1/servers: mail hosts; /v1/enrollment-tokens: what lets them in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from gatepost.client.connection import Record, Versioned
@@ -27,6 +27,15 @@ class Servers(Noun):
     def act(self, name: str, verb: Verb, *, reason: str = "") -> Record:
         """Move a server to another state -> the server."""
         return self._connection.post(self.at(name, f":{verb}"), {"reason": reason})
+
+    def make_default_connector(self, name: str, *, bindings: Sequence[str] = ()) -> Record:
+        """Add a safe default connector for the server to the draft -> the connector.
+
+        It takes mail to accepted domains from everybody and lets nobody relay. bindings: 0.0.0.0:25 and [::]:25
+        without any.
+        """
+        body: Record = {"bindings": list(bindings)} if bindings else {}
+        return self._connection.post(self.at(name, ":default-connector"), body)
 
     def attempts(self, name: str) -> list[Record]:
         """How the latest generations ended there, newest first."""
