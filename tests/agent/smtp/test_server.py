@@ -299,6 +299,22 @@ def test_an_older_tls_than_the_connector_takes_is_refused(
     serve(story, tls_certificate_name="mx1.pem", tls_minimum_version=minimum)
 
 
+@pytest.mark.skipif(not ssl.HAS_TLSv1, reason="this host's OpenSSL has no TLS 1.0")
+@pytest.mark.filterwarnings(r"ignore:ssl\.TLSVersion\.TLSv1 is deprecated:DeprecationWarning")
+def test_an_old_printer_gets_tls_1_0_where_the_connector_takes_it(serve: Serve, pem: Path) -> None:
+    old = client_context(minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1)
+    old.set_ciphers("DEFAULT@SECLEVEL=0")
+
+    async def story(shell: Shell) -> None:
+        client = await connected(shell)
+        await client.say("EHLO x", "STARTTLS")
+        await client.writer.start_tls(old)
+        assert (await client.say("EHLO x")).startswith("250-")
+        assert shell.server.devices()[0].tls == "TLSv1"
+
+    serve(story, tls_certificate_name="mx1.pem", tls_minimum_version="1.0")
+
+
 def test_a_client_that_closes_before_our_last_words_does_not_hold_the_session(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
