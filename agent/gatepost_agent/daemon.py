@@ -135,6 +135,7 @@ class _Agent:
             spool_counts=spool.counts,
             limited=relay.limited,
             certificates=lambda: "; ".join(filter(None, (relay.certificates(), *self._certificates))),
+            odd_clients=relay.odd_clients,
             queue_old_s=settings.queue_old_s,
         )
         examination = Examination(patient)

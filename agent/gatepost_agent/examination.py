@@ -20,6 +20,7 @@ class Patient(NamedTuple):
     spool_counts: Callable[[], Counts]
     limited: Callable[[], str]
     certificates: Callable[[], str]
+    odd_clients: Callable[[], tuple[Finding, ...]]
     queue_old_s: float
 
 
@@ -34,7 +35,14 @@ class Examination:
 
     def findings(self) -> tuple[Finding, ...]:
         """Everything that is not as it should be."""
-        return (*self._config(), *self._listeners(), *self._contact(), *self._spool(), *self._host())
+        return (
+            *self._config(),
+            *self._listeners(),
+            *self._contact(),
+            *self._spool(),
+            *self._host(),
+            *self._patient.odd_clients(),
+        )
 
     def _config(self) -> Iterator[Finding]:
         applier = self._patient.control.applier

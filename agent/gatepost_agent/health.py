@@ -25,6 +25,8 @@ BAD: dict[str, Level] = {
     "SpoolTrouble": "failing",
     "CertificateMismatch": "degraded",
     "RelayKeptShut": "degraded",
+    "ManyHostsBehindOneAddress": "degraded",
+    "UnusualVolume": "degraded",
     "LimitedByHost": "degraded",
 }
 """Conditions that should be False, and how bad it is when they are not."""

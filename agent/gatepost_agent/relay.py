@@ -6,6 +6,7 @@ from typing import Protocol
 
 from gatepost.wire import CounterSet, DeviceRow
 from gatepost_agent.current import Listening
+from gatepost_agent.health import Finding
 from gatepost_agent.spool.messages import Counts
 from gatepost_agent.spool.spool import Spool
 
@@ -31,6 +32,9 @@ class Relay(Protocol):
 
     def follow_denied(self) -> None:
         """The denied set has changed."""
+
+    def odd_clients(self) -> tuple[Finding, ...]:
+        """Clients that are not as usual."""
 
     def limited(self) -> str:
         """What this host holds back (descriptors, memory), or nothing."""

@@ -1,6 +1,7 @@
 """Each client address has a row; their number is bounded and what is dropped is still counted."""
 
 from gatepost_agent.devices import OVERFLOW, Devices
+from gatepost_agent.health import BAD
 
 
 class Clock:
@@ -68,3 +69,35 @@ def test_the_report_is_cut_before_the_row_for_the_rest() -> None:
     rows = devices.rows(most=3)
     assert len(rows) == 3
     assert rows[-1].address == OVERFLOW
+
+
+def test_many_names_behind_one_address_are_told_with_the_address() -> None:
+    clock = Clock()
+    devices = Devices(clock)
+    for number in range(21):
+        device = devices.enter("10.0.0.1")
+        device.connector, device.helo = "Relay", f"host{number}"
+        devices.leave(device)
+    devices.leave(devices.enter("10.0.0.2"))
+    (finding,) = devices.odd()
+    assert finding.type in BAD
+    assert (finding.type, "10.0.0.1 (Relay)" in finding.message) == ("ManyHostsBehindOneAddress", True)
+    assert "10.0.0.2" not in finding.message
+    clock.now += 601
+    assert devices.odd() == ()
+
+
+def test_a_client_far_above_its_usual_hour_is_told_while_its_session_is_open() -> None:
+    clock = Clock()
+    devices = Devices(clock)
+    device = devices.enter("10.0.0.1")
+    for _ in range(3):
+        assert devices.odd() == ()
+        device.accepted += 20
+        clock.now += 3600
+    assert devices.odd() == ()
+    device.accepted += 201
+    (finding,) = devices.odd()
+    assert finding.type in BAD
+    assert (finding.type, "10.0.0.1" in finding.message) == ("UnusualVolume", True)
+    devices.leave(device)

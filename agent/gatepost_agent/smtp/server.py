@@ -18,6 +18,7 @@ from gatepost.wire import CounterSet, DeviceRow
 from gatepost_agent.counters import Counters
 from gatepost_agent.current import Current
 from gatepost_agent.devices import Devices
+from gatepost_agent.health import Finding
 from gatepost_agent.protocol_log import ProtocolLog
 from gatepost_agent.smtp.account import Books
 from gatepost_agent.smtp.certificates import Certificates
@@ -121,6 +122,10 @@ class SmtpServer:
     def devices(self) -> tuple[DeviceRow, ...]:
         """The clients seen lately, last first."""
         return self._devices.rows()
+
+    def odd_clients(self) -> tuple[Finding, ...]:
+        """Clients that are not as usual."""
+        return self._devices.odd()
 
     def limited(self) -> str:
         """What this host holds back, or nothing."""
