@@ -42,7 +42,9 @@ from gatepost_api.settings import Settings
 from gatepost_api.tokens.endpoints import router as tokens
 from gatepost_api.work import Workshop
 
+# Routes are tried in this order: what agents call is called most.
 NOUNS: tuple[APIRouter, ...] = (
+    checkins,
     health.router,
     draft,
     connectors,
@@ -60,7 +62,6 @@ NOUNS: tuple[APIRouter, ...] = (
     counts,
     tokens,
     audit,
-    checkins,
 )
 
 

@@ -1,4 +1,8 @@
-"""Which server calls: agent tokens, looked up once and then remembered for half a minute."""
+"""Which server calls: agent tokens, looked up once and then remembered.
+
+For an hour where no other process can end one (SQLite), for half a minute where one can. Retired and banned servers
+are refused from memory, whatever is remembered of their token.
+"""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,7 +17,7 @@ from gatepost_api.errors import Banned, NotAuthenticated, Retired
 from gatepost_api.fleet import Desired, Fleet
 from gatepost_api.tables import AgentToken
 
-REMEMBERED_S = 30.0
+ALONE_S, AMONG_OTHERS_S = 3600.0, 30.0
 MAX_REMEMBERED = 50_000
 ROTATE_AFTER = timedelta(days=30)
 
@@ -30,6 +34,7 @@ class Agents:
     def __init__(self, database: Database, fleet: Fleet) -> None:
         self._database = database
         self._fleet = fleet
+        self._remembered_s = ALONE_S if database.is_sqlite else AMONG_OTHERS_S
         self._known: dict[str, _Known] = {}
 
     async def identify(self, request: Request) -> Desired:
@@ -88,7 +93,7 @@ class Agents:
             await self._end_older(row)
         if len(self._known) >= MAX_REMEMBERED:
             self._known.clear()
-        found = _Known(row.server_id, row.created_at, time.monotonic() + REMEMBERED_S)
+        found = _Known(row.server_id, row.created_at, time.monotonic() + self._remembered_s)
         self._known[digest] = found
         return found
 
