@@ -97,7 +97,11 @@ class Client:
     def __init__(self, port: int, source: str = "127.0.0.1", host: str = "127.0.0.1") -> None:
         self.socket = socket.create_connection((host, port), timeout=10, source_address=(source, 0))
         self.file = self.socket.makefile("rb")
-        self.greeting = self.reply()
+        try:
+            self.greeting = self.reply()
+        except OSError:
+            self.close()
+            raise
 
     def reply(self) -> str:
         """A whole reply; its lines joined by LF. Empty: the connection ended."""
