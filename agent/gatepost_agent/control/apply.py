@@ -168,7 +168,7 @@ class Applier:
         await asyncio.to_thread(around.check, config)
         trying = await asyncio.to_thread(self._state_to_try, config)
         around.fault("prepared")
-        staged = await around.doors.stage(config.policy.bindings)
+        staged = await around.doors.stage(config.policy.bindings, config.place)
         around.fault("staged")
         before = around.store.state
         try:
@@ -177,7 +177,7 @@ class Applier:
             await staged.abandon()
             raise rejected("persist", "not-stored", error, retryable=True) from error
         try:
-            await around.doors.commit(staged, config.policy.bindings)
+            await around.doors.commit(staged, config.policy.bindings, config.place)
         except Rejected:
             self._save(before)
             raise

@@ -1,13 +1,22 @@
 """The listeners that the running config asks for, kept open as far as the host lets us."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gatepost.policy.model.addresses import Binding
-from gatepost_agent.control.verify import rejected
+from gatepost.wire import Phase
+from gatepost_agent.control.verify import Rejected, rejected
 from gatepost_agent.current import ListenError, Listening, Staged
 
 log = logging.getLogger(__name__)
+
+Place = Callable[[str], str]
+"""Where a binding stands in a config, as a JSON pointer; empty when nowhere."""
+
+
+def _nowhere(binding: str) -> str:
+    del binding
+    return ""
 
 
 class Doors:
@@ -38,19 +47,19 @@ class Doors:
             for other in self._wanted
         )
 
-    async def stage(self, bindings: Sequence[Binding]) -> Staged:
-        """Bind everything for a new config. Raises Rejected with nothing changed."""
+    async def stage(self, bindings: Sequence[Binding], place: Place = _nowhere) -> Staged:
+        """Bind everything for a new config. Raises Rejected with nothing changed. place: of a binding in the config."""
         try:
             return await self._listening.stage(() if self.shut else bindings)
         except ListenError as error:
-            raise rejected("bind", "bind-failed", error, retryable=error.retryable) from error
+            raise _refusal("bind", error, place) from error
 
-    async def commit(self, staged: Staged, bindings: Sequence[Binding]) -> None:
+    async def commit(self, staged: Staged, bindings: Sequence[Binding], place: Place = _nowhere) -> None:
         """Listen. Raises Rejected with nothing changed."""
         try:
             await staged.commit()
         except ListenError as error:
-            raise rejected("listen", "listen-failed", error, retryable=error.retryable) from error
+            raise _refusal("listen", error, place) from error
         self._wanted, self.missing = tuple(bindings), {}
 
     async def open(self, bindings: Sequence[Binding]) -> None:
@@ -86,6 +95,11 @@ class Doors:
         """Listen again."""
         self.shut = ""
         await self.retry()
+
+
+def _refusal(phase: Phase, error: ListenError, place: Place) -> Rejected:
+    pointer = place(error.binding)
+    return rejected(phase, f"{phase}-failed", error, pointer=pointer, retryable=error.retryable)
 
 
 def _version(binding: Binding) -> int:

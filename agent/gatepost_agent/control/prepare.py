@@ -7,7 +7,7 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from gatepost.policy.analysis.document_tests import run_tests
-from gatepost.policy.dialogue.compiled import CannotCompile, Policy, compile_policy
+from gatepost.policy.dialogue.compiled import CannotCompile, Policy, bindings_of, compile_policy
 from gatepost.policy.model.bundle import Bundle
 from gatepost.policy.model.errors import faults
 from gatepost.wire import AttemptError, Offer, Phase
@@ -20,6 +20,14 @@ class Config(NamedTuple):
 
     offer: Offer
     policy: Policy
+
+    def place(self, binding: str) -> str:
+        """The JSON pointer of a binding, as it is listened on, in the bundle; empty when it is none of these."""
+        for at, connector in enumerate(self.policy.bundle.connectors):
+            for number, known in enumerate(bindings_of(connector, self.offer.addresses)):
+                if str(known) == binding:
+                    return f"/connectors/{at}/bindings/{number}"
+        return ""
 
 
 def prepare(offer: Offer, content: bytes, guard: Guard, now: float) -> Config:

@@ -186,6 +186,7 @@ def test_a_port_of_another_process_is_a_rejection_that_may_be_retried(
         assert made.outcome == ("rejected", "bind")
         assert made.applier.attempt is not None
         assert made.applier.attempt.errors[0].retryable
+        assert made.applier.attempt.errors[0].pointer == "/connectors/0/bindings/0"
         assert made.listeners.addresses() == ()
         plane.publish(relay_for(port, "192.168.5.10"))  # the retry is a new generation
         await made.offered()
