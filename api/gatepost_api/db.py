@@ -6,7 +6,7 @@ both share a pool.
 Application code never commits: the session dependency, or `Database.writing()`, does.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -21,13 +21,15 @@ from sqlalchemy.orm.exc import StaleDataError
 from gatepost_api.errors import Unavailable
 
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg"}
-PRAGMAS = (
+WRITER_PRAGMAS = (
     "PRAGMA busy_timeout=5000",
     "PRAGMA auto_vacuum=INCREMENTAL",  # has to come before the file's first table
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=NORMAL",
     "PRAGMA foreign_keys=ON",
 )
+# Nothing that takes the write lock: a reader has to get in while somebody writes.
+READER_PRAGMAS = ("PRAGMA busy_timeout=5000", "PRAGMA query_only=ON")
 READERS = 4
 POSTGRES_CONNECTIONS = 12
 
@@ -38,12 +40,15 @@ def async_url(url: str) -> URL:
     return parsed.set(drivername=DRIVERS[parsed.get_backend_name()])
 
 
-def _prepare_sqlite(dbapi_connection: Any, _record: object) -> None:
-    dbapi_connection.isolation_level = None  # the driver must not begin by itself: `begin` below does
-    cursor = dbapi_connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+def _prepare(pragmas: Sequence[str]) -> Callable[[Any, object], None]:
+    def prepare(dbapi_connection: Any, _record: object) -> None:
+        dbapi_connection.isolation_level = None  # the driver must not begin by itself: `begin` below does
+        cursor = dbapi_connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(pragma)
+        cursor.close()
+
+    return prepare
 
 
 def _begin_immediate(connection: Connection) -> None:
@@ -56,7 +61,7 @@ def _begin_deferred(connection: Connection) -> None:
 
 def _sqlite_engine(url: URL, connections: int, *, writes: bool) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=connections, max_overflow=0, pool_timeout=30)
-    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "connect", _prepare(WRITER_PRAGMAS if writes else READER_PRAGMAS))
     event.listen(engine.sync_engine, "begin", _begin_immediate if writes else _begin_deferred)
     return engine
 

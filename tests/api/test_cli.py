@@ -38,17 +38,25 @@ def run(folder: Path, *arguments: str, **variables: str) -> subprocess.Completed
 
 
 @contextmanager
-def serving(folder: Path, port: int, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    folder: Path,
+    port: int,
+    *arguments: str,
+    ready: Callable[[], bool] | None = None,
+    variables: dict[str, str] | None = None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`serve` while the block runs; it has to end by itself, with exit code 0, when it is told to."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*PROGRAM, "serve", "--port", str(port), *arguments],
             cwd=folder,
-            env=environment(variables),
+            env=environment(variables or {}),
             stdout=log,
             stderr=log,
         )
     try:
-        wait_until(lambda: process.poll() is not None or answers(port), 30, what="serve answers")
+        is_ready = ready or (lambda: answers(port))
+        wait_until(lambda: process.poll() is not None or is_ready(), 30, what="serve answers")
         yield process
     finally:
         process.send_signal(signal.SIGTERM)

@@ -43,7 +43,7 @@ def test_no_operation_fails_or_answers_what_is_not_documented(
         f"http://127.0.0.1:{port}/openapi.json",
         "--no-color",
     ]
-    with serving(tmp_path, port, **variables):
+    with serving(tmp_path, port, variables=variables):
         done = subprocess.run(
             [*command, *(part for option in options.items() for part in option)],
             cwd=tmp_path,
