@@ -57,6 +57,9 @@ class Examination:
             yield Finding(
                 "StateNotStored", "DiskTrouble", "the state of the config could not be written to disk"
             )
+        if here := self._patient.control.denials.local:
+            told = ", ".join(f"{entry.range} ({entry.reason or 'no reason given'})" for entry in here[:20])
+            yield Finding("DeniedHere", "Operator", f"no service on this host alone: {told}")
         if self._patient.control.denials.kept:
             told = ", ".join(entry.range for entry in self._patient.control.denials.kept[:20])
             yield Finding(

@@ -9,6 +9,7 @@ from gatepost.wire import Condition, Health
 Status = Literal["True", "False", "Unknown"]
 Level = Literal["ok", "degraded", "failing"]
 
+ORDER: tuple[Level, ...] = ("ok", "degraded", "failing")
 GOOD: dict[str, Level] = {"ListenersReady": "failing", "ConfigApplied": "failing"}
 """Conditions that should be True, and how bad it is when they are not."""
 BAD: dict[str, Level] = {
@@ -25,6 +26,7 @@ BAD: dict[str, Level] = {
     "SpoolTrouble": "failing",
     "CertificateMismatch": "degraded",
     "RelayKeptShut": "degraded",
+    "DeniedHere": "ok",  # an operator's act: worth showing, no illness
     "ManyHostsBehindOneAddress": "degraded",
     "UnusualVolume": "degraded",
     "LimitedByHost": "degraded",
@@ -57,9 +59,8 @@ class Conditions:
             ),
             *(self._condition(name, "True" if name in found else "False", found, generation) for name in BAD),
         ]
-        levels = {(GOOD | BAD)[name] for name in found}
-        worst: Level = "failing" if "failing" in levels else "degraded" if levels else "ok"
-        return Health(status=worst, conditions=tuple(conditions))
+        levels = [(GOOD | BAD)[name] for name in found]
+        return Health(status=max(levels, key=ORDER.index, default="ok"), conditions=tuple(conditions))
 
     def _condition(
         self, name: str, status: Status, found: Mapping[str, Finding], generation: int

@@ -30,7 +30,7 @@ class Host:
         self.doors = SimpleNamespace(
             shut="", missing={}, addresses=lambda: ("0.0.0.0:25",), is_drifted=lambda: self.is_drifted
         )
-        self.denials = SimpleNamespace(kept=())
+        self.denials = SimpleNamespace(kept=(), local=())
         self.odd: tuple[Finding, ...] = ()
         self.clock_trouble = self.limit = self.certificate = ""
         self.checkin = SimpleNamespace(contact=Contact(heard_at=self.clock.now), denied_problem="")
@@ -95,6 +95,11 @@ ILLNESSES: dict[str, tuple[Any, str, str]] = {
         _set("denials.kept", (DeniedRange(range="10.0.0.1", effect="no_relay"),)),
         "RelayKeptShut",
         "AfterReturn",
+    ),
+    "a denial of this host": (
+        _set("denials.local", (DeniedRange(range="10.0.0.1", reason="floods"),)),
+        "DeniedHere",
+        "Operator",
     ),
     "a missing listener": (_set("doors.missing", {"0.0.0.0:25": "in use"}), "ListenersReady", "BindFailed"),
     "shut listeners": (_set("doors.shut", "silence"), "ListenersReady", "Shut"),

@@ -30,6 +30,12 @@ def test_the_worst_finding_is_the_level() -> None:
     }
 
 
+def test_what_an_operator_did_is_shown_and_is_no_illness() -> None:
+    health = Conditions().health([Finding("DeniedHere", "Operator", "10.0.0.1 (floods)")], 1)
+    assert health.status == "ok"
+    assert [condition.type for condition in noteworthy(health)] == ["DeniedHere"]
+
+
 def test_since_counts_from_the_last_change() -> None:
     clock = Clock()
     conditions = Conditions(clock)

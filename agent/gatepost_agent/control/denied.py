@@ -80,6 +80,9 @@ class Denials:
         if len(rest) >= MAX_LOCAL:
             raise UsageRefused(f"{MAX_LOCAL} ranges are denied here already: remove some, or deny a network")
         self._save_local((*rest, entry))
+        log.warning(
+            "an operator denies %s all service on this host: %s", entry.range, reason or "no reason given"
+        )
 
     def lift(self, text: str) -> None:
         """End a denial of this host. Raises UsageRefused, OSError."""
@@ -88,6 +91,7 @@ class Denials:
             hint = "a block of the whole fleet is lifted at the control plane"
             raise UsageRefused(f"{text} is not denied on this host alone; {hint}")
         self._save_local(rest)
+        log.warning("an operator lifts the denial of %s on this host", text)
 
     def all(self) -> tuple[DeniedRange, ...]:
         """Every entry that is in force."""

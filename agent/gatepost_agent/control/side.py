@@ -142,7 +142,7 @@ class Control:
 
     async def expire(self) -> None:
         """Compile anew when a range has expired."""
-        self.clock.save_sometimes()
+        await asyncio.to_thread(self.clock.save_sometimes)
         config = self.applier.config
         due = config.policy.next_change if config else None
         if due is not None and due <= self.clock.now():

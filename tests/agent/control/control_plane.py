@@ -1,6 +1,7 @@
 """A control plane with behaviour: enrols, offers, parks, and fails in every way that agents have to survive."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -33,7 +34,7 @@ Trouble = tuple[int, dict[str, str], bytes]
 class ControlPlane:
     """Serves on loopback, from a thread of its own. `trouble` is answered instead of everything, while it is set."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.signer = Signer(new_seed())
         self.ring_signer: Signer | None = None
         self.ring: tuple[str, ...] = (self.signer.public.text,)
@@ -56,7 +57,10 @@ class ControlPlane:
         self.asked: list[str] = []
         self.goodbyes = 0
         self._news = threading.Condition()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._scheme = "https" if tls else "http"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
@@ -64,7 +68,7 @@ class ControlPlane:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def last(self) -> CheckinRequest | None:

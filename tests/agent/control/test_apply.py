@@ -137,6 +137,25 @@ WRONG: dict[str, tuple[Callable[[ControlPlane, int], object], str, str]] = {
         "guard",
         "public addresses",
     ),
+    "a named address that this host lacks": (
+        lambda p, port: p.publish(
+            bundle(connector("A", ["10.0.0.1"], f"{{internal}}:{port}")), addresses={"internal": "192.0.2.1"}
+        ),
+        "bind",
+        "192.0.2.1",
+    ),
+    "a named address that the server does not have": (
+        lambda p, port: p.publish(bundle(connector("A", ["10.0.0.1"], f"{{internal}}:{port}"))),
+        "parse",
+        "internal",
+    ),
+    "a certificate that this host lacks": (
+        lambda p, port: p.publish(
+            bundle(connector("A", ["10.0.0.1"], f"127.0.0.1:{port}", tls_certificate_name="mx1"))
+        ),
+        "guard",
+        "certificates/mx1 is missing",
+    ),
     "an address that this host lacks": (
         lambda p, port: p.publish(bundle(connector("A", ["10.0.0.1"], f"192.0.2.1:{port}"))),
         "bind",

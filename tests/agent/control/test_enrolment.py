@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import ssl
 import stat
 from pathlib import Path
 
 import pytest
+import trustme
 
 from gatepost.signing import Signer, new_seed
 from gatepost.tokens import enrollment_token
@@ -105,3 +107,22 @@ def test_something_that_is_no_token_is_refused_before_dialling(plane: ControlPla
     with pytest.raises(UsageRefused, match="not an enrollment token"):
         asyncio.run(enrolled(state_dir, _asked(plane, token="hunter2")))
     assert plane.asked == []
+
+
+def test_tls_is_checked_against_the_ca_that_was_given(state_dir: Path, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(authority.cert_pem.bytes())
+    plane = ControlPlane(context)
+    try:
+        with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            asyncio.run(enrolled(state_dir, _asked(plane)))
+        with pytest.raises(UsageRefused, match="is not a file"):
+            asyncio.run(enrolled(state_dir, _asked(plane, ca_file=str(tmp_path / "none"))))
+        identity, _ = asyncio.run(enrolled(state_dir, _asked(plane, ca_file=str(ca_file))))
+    finally:
+        plane.close()
+    assert identity.ca_file == str(ca_file)
+    assert identity.urls[0].startswith("https://")
