@@ -1,7 +1,6 @@
 """Selection against brute force: the smallest range that holds the client, over all ranges of all connectors."""
 
 import random
-from time import process_time
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -127,11 +126,9 @@ def test_notation_is_of_no_account() -> None:
     assert {found.first.range.text, found.second.range.text} == {"10.0.0.0/24", "10.0.0.0-10.0.0.255"}
 
 
-def test_one_connector_may_overlap_itself_as_it_likes_and_quickly() -> None:
+def test_one_connector_may_overlap_itself_as_it_likes() -> None:
+    """The square of 20,000 would pass the time limit of a test."""
     staircase = [("A", AddressRange(4, at, at + 40_000, "")) for at in range(20_000)]
-    spent = process_time()
     listing = Listing(staircase)
     assert list(conflicts(listing)) == []
     Table(listing)
-    # The square of 20,000 would take minutes.
-    assert process_time() - spent < 10
