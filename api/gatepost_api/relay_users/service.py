@@ -94,7 +94,10 @@ async def edit(
 async def rotate_secret(
     press: Press, session: AsyncSession, caller: Caller, user_id: str, match: Precondition | None
 ) -> RelayUserSecret:
-    """A new secret; the old one ends on each server with its next bundle. No published test can speak against it."""
+    """A new secret; the old one ends on each server with its next bundle, in open sessions at the next MAIL.
+
+    No published test can speak against it.
+    """
     v = await tick(session, press.fleet)
     row = await _locked(session, user_id, match)
     before = shown(row)

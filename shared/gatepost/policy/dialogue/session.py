@@ -191,12 +191,19 @@ class Session:
         match = running.select(self.local, self.remote.address)
         if match is None or match.connector != self.door.name:
             return True
-        user = self.principal.removeprefix(USER_PREFIX)
-        if self.authenticated and user not in running.users:
+        if self.authenticated and self._user_lost(running):
             return True
         return not self.door.rights(self.principal) <= running.connectors[match.connector].rights(
             self.principal
         )
+
+    def _user_lost(self, running: Policy) -> bool:
+        """Whether the relay user is gone, has another secret, or may no longer send as an address of its own."""
+        name = self.principal.removeprefix(USER_PREFIX)
+        began, now = self.policy.users.get(name), running.users.get(name)
+        if began is None or now is None or began.verifier != now.verifier:
+            return True
+        return not set(began.senders) <= set(now.senders)
 
 
 def charged(decision: Decision, *charges: Charge) -> Decision:

@@ -1,0 +1,67 @@
+"""A session that logged on, after the control plane changed its user: what was taken away is over at the next MAIL."""
+
+import base64
+
+import pytest
+
+from gatepost.policy.analysis.rehearsal import Rehearsal
+from gatepost.policy.dialogue.compiled import Endpoint, Policy, compile_policy
+from gatepost.policy.dialogue.rules.auth import verifier
+from gatepost.policy.model.addresses import parse_address
+from gatepost.policy.model.bundle import RelayUser, Server, render
+from tests.support.policies import NOW, RELAY_RIGHT, document
+
+SUBMISSION = {
+    "name": "Submission",
+    "bindings": ["0.0.0.0:587"],
+    "remote_ip_ranges": ["10.0.0.0/8"],
+    "auth_mechanism": ["BasicAuth"],
+    "permissions": [{"principal": "user:erp", "rights": ["ms-Exch-SMTP-Submit", RELAY_RIGHT]}],
+}
+OLD, NEW = (verifier(bytes(16), secret) for secret in (b"old", b"new"))
+SENDERS = ("erp@contoso.com", "orders@contoso.com")
+
+
+def policy(*users: RelayUser) -> Policy:
+    bundle = render(document(SUBMISSION), Server("mx1"), users)
+    return compile_policy(bundle, addresses={}, fqdn="mx1.contoso.com", now=NOW)
+
+
+def user(check: str = OLD, senders: tuple[str, ...] = SENDERS) -> RelayUser:
+    return RelayUser(name="ERP", verifier=check, senders=senders)
+
+
+def next_mail(running: Policy) -> str:
+    """The reply to the second message of a session that logged on before `running` came."""
+    local, remote = (Endpoint(parse_address(text), 587) for text in ("10.9.9.9", "10.1.1.1"))
+    client = Rehearsal(policy(user()), local=local, remote=remote, now=NOW)
+    client.connect()
+    client.say(["EHLO erp", f"AUTH PLAIN {base64.b64encode(bytes(1) + b'erp' + bytes(1) + b'old').decode()}"])
+    client.say(["MAIL FROM:<erp@contoso.com>", "RSET"])
+    assert not client.refused
+    client.usage = client.usage._replace(policy=running)
+    client.say(["MAIL FROM:<erp@contoso.com>"])
+    assert client.last.reply is not None
+    return client.last.reply.text
+
+
+@pytest.mark.parametrize(
+    "users",
+    [
+        (user(),),
+        (user(senders=(*SENDERS[::-1], "more@contoso.com")),),
+        (user(), RelayUser(name="other", verifier=NEW)),
+    ],
+    ids=["the same", "more senders", "another user"],
+)
+def test_what_takes_nothing_away_leaves_the_session_alone(users: tuple[RelayUser, ...]) -> None:
+    assert next_mail(policy(*users)).startswith("250")
+
+
+@pytest.mark.parametrize(
+    "users",
+    [(), (user(NEW),), (user(senders=SENDERS[1:]),)],
+    ids=["deleted", "a new secret", "fewer senders"],
+)
+def test_what_takes_something_away_ends_the_session(users: tuple[RelayUser, ...]) -> None:
+    assert next_mail(policy(*users)).startswith("421")
