@@ -2,24 +2,20 @@
 
 Theory of operation. Every decision comes from `_step`, in the same turn of the loop as the usage it is given and the
 charges it makes. Replies are gathered and written before each wait for input (`_more`): a client that pipelines gets
-one segment, and none waits for an answer that we hold. A message is one `Arrival`, from DATA or the first BDAT to its
-outcome. Timers and interruptions leave an event in `_due`, taken where the session next wants a command; time limits
-and hard interruptions also within content. What is being committed is never interrupted: the disk decides.
+one segment, and none waits for an answer that we hold. Messages are read by `reception.py`. Timers and interruptions
+leave an event in `_due`, taken where the session next wants a command; time limits and hard interruptions also
+within content. What is being committed is never interrupted: the disk decides.
 """
 
 import asyncio
 import secrets
 from functools import lru_cache
 
-from gatepost.policy.dialogue.content import ContentFacts, Kept
 from gatepost.policy.dialogue.decision import Chunk, Decision, Envelope, Limit, Next, Pressure, Usage
 from gatepost.policy.dialogue.events import (
-    ChunkRead,
     Connected,
-    ContentEnded,
     Event,
     Failed,
-    HeadersEnded,
     Interrupted,
     TimedOut,
     TlsStarted,
@@ -29,10 +25,10 @@ from gatepost.policy.dialogue.replies import Reply
 from gatepost.policy.dialogue.session import Session
 from gatepost_agent.smtp.account import Account, Unaccounted
 from gatepost_agent.smtp.alarm import Alarm
-from gatepost_agent.smtp.arrival import SLICE, Arrival
 from gatepost_agent.smtp.host import Host
 from gatepost_agent.smtp.input import Input
 from gatepost_agent.smtp.ledger import Others, Place
+from gatepost_agent.smtp.reception import Reception
 
 HANDSHAKE_S = 30.0
 LINGER_S = 1.0
@@ -69,8 +65,9 @@ class Conversation:
         self._place = Place(session.connector.name if session.connector else "", session.client)
         self._account = Account(host.books, session, host.clock()) if counted else Unaccounted()
         self._out = b""
-        self._arrival: Arrival | None = None
-        self._message_id = ""
+        self._reception = Reception(
+            host.spool, session, given, step=self._step, cut=self._cut, more=self._more
+        )
         self._due: Interrupted | TimedOut | None = None
         self._is_hard = False
         self._is_sending = False
@@ -101,7 +98,7 @@ class Conversation:
             alarm.cancel()
             self._host.sessions.leave(self._place)
             self._account.close(self._host.clock(), how)
-            await self._drop()
+            await self._reception.drop()
 
     def interrupt(self, event: Interrupted, *, hard: bool = False) -> None:
         """End the session at its next command, at once if it waits for one. `hard`: also within content."""
@@ -177,11 +174,12 @@ class Conversation:
     async def _do(self, decision: Decision) -> Decision:
         """Carry out a decision; what was decided next. Raises _Gone."""
         next_, argument = decision.next, decision.argument
-        if self._arrival is not None and self.session.transaction is None:
-            await self._drop()
+        reception = self._reception
+        if reception.is_under_way and self.session.transaction is None:
+            await reception.drop()
         if next_ is Next.START_TLS:
             return await self._secure(decision)
-        if isinstance(argument, int) and (over := await self._skip(argument)):
+        if isinstance(argument, int) and (over := await reception.skip(argument)):
             return over
         if decision.delay_s:
             await self._pause(decision.delay_s)
@@ -190,11 +188,11 @@ class Conversation:
         if next_ is Next.READ_LINE:
             return await self._command()
         if isinstance(argument, ContentRules):
-            return await self._data(argument)
+            return await reception.data(argument)
         if isinstance(argument, Chunk):
-            return await self._chunk(argument)
+            return await reception.chunk(argument)
         if isinstance(argument, Envelope):
-            return await self._store(argument)
+            return await reception.store(argument)
         return await self._command()
 
     async def _command(self) -> Decision:
@@ -290,92 +288,8 @@ class Conversation:
         except TimeoutError:
             pass
 
-    # -- content
-
-    async def _data(self, rules: ContentRules) -> Decision:
-        arrival = self._arrival = self._receive(rules)
-        while True:
-            while not (block := self._input.peek(SLICE)):
-                if over := await self._more_content():
-                    return over
-            kept = arrival.feed(block)
-            self._input.consume(kept.consumed)
-            if verdict := await self._kept(arrival, kept):
-                return verdict
-
-    async def _chunk(self, chunk: Chunk) -> Decision:
-        """RFC 3030. All octets are read even where nothing of them is kept."""
-        arrival = self._arrival = self._arrival or self._receive(chunk.rules, chunked=True)
-        left = chunk.octets
-        while left:
-            while not (block := self._input.peek(min(left, SLICE))):
-                if over := await self._more_content():
-                    return over
-            kept = arrival.feed(block)
-            self._input.consume(kept.consumed)
-            left -= kept.consumed
-            if verdict := await self._kept(arrival, kept):
-                return verdict
-        if not chunk.last:
-            return self._step(ChunkRead(chunk.octets))
-        verdict = await self._kept(arrival, arrival.finish())
-        assert verdict is not None  # noqa: S101 - finish() always ends the content
-        return verdict
-
-    def _receive(self, rules: ContentRules, *, chunked: bool = False) -> Arrival:
-        return Arrival(self._host.spool, rules, self._draft, chunked=chunked)
-
-    def _draft(self) -> Envelope:
-        """The envelope as far as it is known before the end of the content."""
-        session, door = self.session, self.session.door
-        assert session.transaction is not None  # noqa: S101 - content belongs to one
-        return session.transaction.envelope(
-            connector=door.name,
-            principal=session.principal,
-            client=session.client,
-            helo=session.hello or "",
-            bounce_to=door.model.bounce_to,
-            eight_bit=False,
-        )
-
-    async def _kept(self, arrival: Arrival, kept: Kept) -> Decision | None:
-        """What the end of the header, or of the content, is answered; None: go on reading."""
-        await arrival.drain()
-        if kept.header is not None:
-            decision = self._step(HeadersEnded(kept.header))
-            if decision.next is not Next.GO_ON:
-                return decision
-        return None if kept.ended is None else self._ended(arrival, kept.ended)
-
-    def _ended(self, arrival: Arrival, facts: ContentFacts) -> Decision:
-        self._message_id = facts.header.message_id or arrival.message_id
-        return self._step(ContentEnded(facts))
-
-    async def _store(self, envelope: Envelope) -> Decision:
-        arrival, self._arrival = self._arrival, None
-        assert arrival is not None  # noqa: S101 - STORE follows content
-        return self._step(await arrival.store(envelope, self._message_id))
-
-    async def _skip(self, octets: int) -> Decision | None:
-        """Throw away the octets of a BDAT that was refused: they must never be taken for commands."""
-        while octets:
-            while not (held := self._input.held):
-                if over := await self._more_content():
-                    return over
-            taken = min(held, octets)
-            self._input.consume(taken)
-            octets -= taken
-        return None
-
-    async def _more_content(self) -> Decision | None:
-        """Wait for more; the decision if the time is up meanwhile."""
+    def _cut(self) -> Decision | None:
+        """What ends a session within content: a time limit, or a hard interruption."""
         due = self._due
-        if isinstance(due, TimedOut) or (due is not None and self._is_hard):
-            return self._step(due)
-        await self._more()
-        return None
-
-    async def _drop(self) -> None:
-        arrival, self._arrival = self._arrival, None
-        if arrival is not None:
-            await arrival.abandon()
+        is_cut = isinstance(due, TimedOut) or (due is not None and self._is_hard)
+        return self._step(due) if due is not None and is_cut else None

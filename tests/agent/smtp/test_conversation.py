@@ -293,6 +293,29 @@ def test_a_session_ends_at_its_time_limit_even_if_it_is_busy(serve: Serve) -> No
     serve(story)
 
 
+def test_a_session_that_never_stops_sending_content_ends_at_its_time_limit(serve: Serve) -> None:
+    """Input that is never empty is never waited for."""
+
+    async def slow(_: FakeIncoming) -> None:
+        await asyncio.sleep(0.01)
+
+    async def story(shell: Shell) -> None:
+        hasten(shell, session_s=0.5)
+        client = await shell.client()
+        await client.begin()
+        await client.say("DATA")
+        sending = asyncio.ensure_future(_flood(client, b"x" * 200_000))
+        await eventually(lambda: not shell.server.sessions)
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        assert shell.counted()["refused 421 4.4.1"] == 1
+        assert not shell.spool.kept
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeIncoming, "drain", slow)
+        serve(story)
+
+
 def test_a_time_limit_that_passes_during_the_commit_comes_after_its_250(serve: Serve) -> None:
     async def story(shell: Shell) -> None:
         hasten(shell, session_s=0.3)
