@@ -3,7 +3,6 @@
 What is relayed is never a setting: it comes in a signed config, within the bounds of `guard.toml`.
 """
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,8 +92,3 @@ def _from_file(path: Path) -> dict[str, Any]:
 def in_force(settings: Settings) -> dict[str, str]:
     """Every setting as text, for the log at start. There is no secret among them."""
     return {name: str(getattr(settings, name)) for name in Settings.model_fields}
-
-
-def environment() -> Mapping[str, str]:
-    """This process's variables."""
-    return os.environ

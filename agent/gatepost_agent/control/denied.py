@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gatepost.policy.dialogue.denied import Denial, DeniedSet
-from gatepost.policy.model.addresses import parse_range
+from gatepost.policy.model.addresses import read_range
 from gatepost.policy.model.errors import BadValue
 from gatepost.signing import PublicKey, SignatureError, Signed, verify
 from gatepost.wire import DeniedList, DeniedRange
@@ -57,7 +57,7 @@ class Denials:
         """The control plane's list, if it is newer than ours. Raises Refused; then nothing changed."""
         try:
             offered = DeniedList.model_validate_json(verify(signed, "directive", keys))
-            _denials(offered.entries)
+            DeniedSet(_denials(offered.entries))
         except (SignatureError, ValidationError, BadValue) as error:
             raise Refused(f"a denied list that cannot be taken: {error}") from error
         if offered.server_id != self._server_id:
@@ -70,8 +70,9 @@ class Denials:
 
     def keep(self, ranges: tuple[DeniedRange, ...]) -> None:
         """What stays without relay since a return to an older config; the applier keeps it on disk."""
-        self.kept = ranges
-        self._publish()
+        if ranges != self.kept:
+            self.kept = ranges
+            self._publish()
 
     def deny(self, text: str, reason: str) -> None:
         """Refuse a client all service on this host. Raises UsageRefused, OSError."""
@@ -112,7 +113,7 @@ class Denials:
             return None
         try:
             found = model.model_validate_json(content)
-            _denials(getattr(found, "entries", ()))
+            DeniedSet(_denials(getattr(found, "entries", ())))
         except (ValidationError, BadValue) as error:
             # Starting without it would let in whom somebody shut out.
             path = self._folder.path / name
@@ -123,13 +124,11 @@ class Denials:
 
 
 def _denials(entries: Iterable[DeniedRange]) -> list[Denial]:
-    for entry in entries:
-        parse_range(entry.range)
     return [Denial(entry.range, entry.effect, entry.source, entry.reason) for entry in entries]
 
 
 def _range(text: str) -> str:
     try:
-        return parse_range(text).text
+        return read_range(text).text
     except BadValue as error:
         raise UsageRefused(str(error)) from error

@@ -3,8 +3,6 @@
 from gatepost.policy.analysis.exposure import exposure
 from gatepost.policy.analysis.ranges import difference
 from gatepost.policy.dialogue.compiled import Policy
-from gatepost.policy.model.addresses import parse_range
-from gatepost.policy.model.errors import BadValue
 from gatepost.wire import DeniedRange
 
 SOURCE = "return"
@@ -13,19 +11,10 @@ SOURCE = "return"
 def narrowed(before: Policy, after: Policy) -> tuple[DeniedRange, ...]:
     """exposure(before) - exposure(after), as ranges without relay."""
     lost = difference(exposure(before).relay, exposure(after).relay)
-    return tuple(_kept_shut(text) for text in lost.texts() if _is_a_client(text))
+    return tuple(_kept_shut(text) for text in lost.texts())
 
 
 def _kept_shut(text: str) -> DeniedRange:
     return DeniedRange(
         range=text, effect="no_relay", source=SOURCE, reason="the config that failed had removed it"
     )
-
-
-def _is_a_client(text: str) -> bool:
-    """Whether a client may have such an address at all: 0.0.0.0 and mapped ones never arrive."""
-    try:
-        parse_range(text)
-    except BadValue:
-        return False
-    return True

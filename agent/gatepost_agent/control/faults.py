@@ -12,12 +12,16 @@ POINTS = (
     "config:renamed",
     "config:folder-synced",
     "trying:written",
+    "trying:synced",
     "trying:renamed",
+    "trying:folder-synced",
     "persisted",
     "listening",
     "swapped",
     "settled:written",
+    "settled:synced",
     "settled:renamed",
+    "settled:folder-synced",
     "settled",
 )
 

@@ -10,7 +10,7 @@ from gatepost.wire import AttemptError, Offer, Phase
 
 
 class Rejected(Exception):
-    """A config that does not come to run, and why. `offer` is None when it was not even signed."""
+    """A config that does not come to run, and why."""
 
     def __init__(self, phase: Phase, errors: Iterable[AttemptError]) -> None:
         self.phase: Phase = phase

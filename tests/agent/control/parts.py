@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -87,7 +88,7 @@ class Agent:
                 doors=self.doors,
                 denials=self.denials,
                 clock=self.clock,
-                guard=Guard(self.guard_file),
+                guard=Guard(self.guard_file, owner=os.geteuid()),
                 keys=self._trusted,
                 check=lambda config: check_files(config.policy, ConfigFolder(state_dir / "config")),
                 fetch=self._fetch,

@@ -504,6 +504,29 @@ def test_at_a_start_a_missing_port_closes_its_own_door_only(
     play(state_dir, plane, restarted)
 
 
+def test_a_guard_made_stricter_holds_from_the_next_start_on(
+    plane: ControlPlane, state_dir: Path, free_port: Port
+) -> None:
+    port = free_port("127.0.0.1")
+
+    async def story(made: Agent) -> None:
+        plane.publish(relay_for(port, "192.168.5.10"))
+        await made.offered()
+        await settled(made, 1)
+
+    async def refused(made: Agent) -> None:
+        assert made.applier.running is None
+        assert not connects(port)
+        made.guard_file.unlink()
+
+    async def allowed(made: Agent) -> None:
+        assert (made.generation, made.is_settled) == (1, True)
+
+    play(state_dir, plane, story)
+    (state_dir / "guard.toml").write_text('relay = ["10.0.0.0/8"]', encoding="utf-8")
+    play(state_dir, plane, refused, allowed)
+
+
 def test_a_damaged_config_is_not_run(plane: ControlPlane, state_dir: Path, free_port: Port) -> None:
     port = free_port("127.0.0.1")
 

@@ -69,6 +69,14 @@ def test_a_denial_of_this_host_stays_until_it_is_lifted_here(folder: StateFolder
     assert _effect(_made(folder)[1], "10.0.0.7") == ""
 
 
+def test_any_address_can_be_denied_even_one_that_nobody_may_list(folder: StateFolder) -> None:
+    denials, current = _made(folder)
+    denials.deny("2002::/16", "")
+    denials.take(_signed(1, "64:ff9b::1"), KEYS)
+    assert _effect(current, "2002::1") == "no_service"
+    assert _effect(current, "64:ff9b::1") == "no_service"
+
+
 def test_nonsense_is_refused_with_a_remedy(folder: StateFolder) -> None:
     denials, _ = _made(folder)
     with pytest.raises(UsageRefused, match="Write a single address"):
