@@ -33,9 +33,10 @@ class Config(NamedTuple):
 def prepare(offer: Offer, content: bytes, guard: Guard, now: float) -> Config:
     """A config out of what was verified; now: seconds since 1970. Raises Rejected."""
     bundle = parsed(content)
-    at_publish = compiled(offer, bundle, offer.published_at)
-    results = run_tests(at_publish.policy, bundle.tests, offer.published_at)
-    _raise("test", "test-failed", (result.told for result in results if not result.passed))
+    if bundle.tests:
+        at_publish = compiled(offer, bundle, offer.published_at)
+        results = run_tests(at_publish.policy, bundle.tests, offer.published_at)
+        _raise("test", "test-failed", (result.told for result in results if not result.passed))
     return _guarded(offer, bundle, guard, now)
 
 
