@@ -69,7 +69,9 @@ class Sender(threading.Thread):
                 client.close()
 
     def _session(self, client: Client) -> None:
-        if not client.say(f"EHLO {self._source}").startswith("250"):
+        hello = client.say(f"EHLO {self._source}") if client.greeting.startswith("220") else client.greeting
+        if not hello.startswith("250"):
+            self._ledger.note("", hello)
             return
         for _ in range(self._most):
             number = next(self._numbers)

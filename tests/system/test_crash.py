@@ -25,7 +25,7 @@ from tests.agent.control.parts import bundle, connector
 from tests.support.load import Ledger, NextHops, senders
 from tests.support.smart_host import Act, Script, SmartHost
 from tests.support.waiting import wait_until
-from tests.system.agent_process import AgentProcess
+from tests.system.agent_process import AgentProcess, Client
 
 PROGRAM = ("-m", "tests.system.crashing_agent")
 CONTROL_POINTS = ("prepared", "config:synced", "trying:renamed", "swapped", "settled:renamed")
@@ -191,6 +191,36 @@ def test_killed_under_load_at_every_fault_point_and_at_random_times(relay: Relay
     totals, problems = relay.left()
     assert problems == []
     assert totals["accepted"] == totals["delivered"] == len(set(relay.hops.tokens()["good"]))
+
+
+def test_new_configs_and_a_stop_under_load_lose_nothing_and_nothing_comes_twice(relay: Relay) -> None:
+    relay.start()
+    relay.publish()
+    idle = [Client(relay.port, f"127.0.0.{20 + number}") for number in range(5)]
+    with senders(relay.ledger, relay.port, relay.recipients, kept_open=3, one_each=1) as clients:
+        for _ in range(20):
+            more = len(relay.ledger.answered) + 2
+            relay.publish()
+            wait_until(lambda: len(relay.ledger.answered) >= more, 20)  # noqa: B023 - waited for here
+        assert (relay.ledger.cut, sum(relay.ledger.refused.values())) == (0, 0)
+        assert relay.agent.process is not None
+        relay.agent.process.terminate()
+        for session in idle:
+            assert session.reply().startswith("421 4.3.2")
+            session.close()
+        assert relay.agent.process.wait(20) == 0, relay.agent.log.read_text()
+        for client in clients:
+            client.stopping.set()
+    assert relay.ledger.refused.keys() <= {"421 4.3.2"}
+    assert relay.ledger.cut == 0, "a session was cut instead of told"
+    relay.start()  # what was not delivered any more
+    relay.drain()
+    relay.assert_the_ledger_is_kept()
+    assert relay.duplicates() == []
+    assert relay.agent.stop() == 0
+    totals, problems = relay.left()
+    assert problems == []
+    assert totals["accepted"] == totals["delivered"] == len(relay.ledger.answered)
 
 
 def test_next_hops_that_misbehave_at_every_step_lose_nothing(tmp_path: Path) -> None:
