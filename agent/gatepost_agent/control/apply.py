@@ -82,15 +82,13 @@ class Applier:
     # --- start and stop ------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Run what the disk says, before anybody is dialled. Raises OSError when the state cannot be written."""
+        """Run what the disk says, before anybody is dialled. A disk that takes nothing more is no reason not to."""
         state = self._around.store.state
         fresh = state.clean_stop or (not state.last_good and state.starts < MAX_STARTS)
         if state.standing == "settled":
             await self._resume(state.current)
         elif fresh and await self._resume(state.current):
-            self._around.store.save(
-                state.model_copy(update={"starts": state.starts + 1, "clean_stop": False})
-            )
+            self._save(state.model_copy(update={"starts": state.starts + 1, "clean_stop": False}))
             self._before = self._restored(state.last_good)
             self._begin_probation()
         else:
@@ -101,7 +99,7 @@ class Applier:
         self._end_probation()
         state = self._around.store.state
         if state.standing == "probation" and not state.clean_stop:
-            self._around.store.save(state.model_copy(update={"clean_stop": True}))
+            self._save(state.model_copy(update={"clean_stop": True}))
 
     async def _resume(self, name: str) -> bool:
         config = self._restored(name)

@@ -97,10 +97,13 @@ class CheckIn:
             return self._turned_away(error)
         except LinkError as error:
             self._lost(error)
-            self._failures += 1
-            return _backoff(self._failures, self._parts.cadence.retry_max_s)
-        self._failures = 0
-        return pause
+        except OSError as error:  # a token or key that the disk does not take; the old one goes on
+            log.error("the answer could not be kept: %s", error)
+        else:
+            self._failures = 0
+            return pause
+        self._failures += 1
+        return _backoff(self._failures, self._parts.cadence.retry_max_s)
 
     async def _exchange(self) -> float:
         self._changed.clear()
@@ -188,7 +191,7 @@ class CheckIn:
         was_well = not self.contact.problem
         self._lost(error, error.status)
         if error.status == 401 and self._parts.credential.fall_back() and was_well:
-            return 0.0
+            return 0.0  # with the other token
         return self._parts.cadence.turned_away_s * random.uniform(0.5, 1)  # noqa: S311
 
     def _lost(self, error: LinkError, status: int = 0) -> None:

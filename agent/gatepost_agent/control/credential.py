@@ -41,7 +41,8 @@ class Credential:
         """
         if not self._tokens.previous:
             return False
-        self._keep(Tokens(self._tokens.previous, previous=self._tokens.token))
+        # In memory only: which of the two is right, the next start finds out as we do now.
+        self._tokens = Tokens(self._tokens.previous, previous=self._tokens.token)
         return True
 
     def _keep(self, tokens: Tokens) -> None:

@@ -91,8 +91,9 @@ class StateFolder:
             except BlockingIOError as error:
                 holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
                 raise AlreadyRunning(f"an agent (pid {holder}) already runs on {self.path}") from error
-            os.ftruncate(handle, 0)
-            os.write(handle, str(os.getpid()).encode())
+            with contextlib.suppress(OSError):  # on a full disk the lock holds without a name on it
+                os.ftruncate(handle, 0)
+                os.write(handle, str(os.getpid()).encode())
             yield
         finally:
             os.close(handle)

@@ -15,6 +15,7 @@ from gatepost.policy.model.bundle import canonical_bytes
 from gatepost.policy.model.document import DialogueTest
 from gatepost.signing import Signer, new_seed
 from gatepost_agent.control.faults import POINTS
+from gatepost_agent.control.state_folder import StateFolder
 from tests.agent.control.control_plane import ControlPlane
 from tests.agent.control.parts import Agent, Crashed, Port, agent, bundle, connector, connects, relay_for
 from tests.support.waiting import eventually
@@ -502,6 +503,32 @@ def test_at_a_start_a_missing_port_closes_its_own_door_only(
     play(state_dir, plane, story)
     taken = socket.create_server(("127.0.0.1", other))
     play(state_dir, plane, restarted)
+
+
+def test_a_start_on_a_full_disk_serves_what_the_disk_says(
+    plane: ControlPlane, state_dir: Path, free_port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port("127.0.0.1")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def story(made: Agent) -> None:
+        plane.publish(relay_for(port, "192.168.5.10"))
+        await made.offered()
+        await settled(made, 1)
+        plane.publish(relay_for(port, "192.168.5.11"), probation_s=600)
+        await made.offered()
+
+    async def on_a_full_disk(made: Agent) -> None:
+        assert made.generation == 1
+        assert made.outcome == ("rolled_back", "crash")
+        assert not made.applier.stored
+        assert connects(port)
+
+    play(state_dir, plane, story)
+    monkeypatch.setattr(StateFolder, "write", full)
+    play(state_dir, plane, on_a_full_disk)
 
 
 def test_a_guard_made_stricter_holds_from_the_next_start_on(

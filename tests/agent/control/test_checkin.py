@@ -253,8 +253,31 @@ def test_a_rotation_that_was_forgotten_there_falls_back(plane: ControlPlane, sta
             plane.agent_token = "gp_agt_first"  # restored from a backup
             plane.directives = Directives(wait_s=50)
             plane.wake()
-            await eventually(lambda: load_tokens(StateFolder.open(state_dir)).token == "gp_agt_first")
+            await eventually(lambda: plane.last is not None and plane.last.seq > 2)
             await eventually(lambda: not t.checkin.contact.problem)
+
+    asyncio.run(story())
+
+
+def test_a_token_that_the_disk_does_not_take_leaves_the_old_one_in_use(
+    plane: ControlPlane, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def story() -> None:
+        async with talking(state_dir, plane) as t:
+            await eventually(lambda: plane.reports)
+            monkeypatch.setattr(StateFolder, "write", full)
+            plane.directives = Directives(rotate_token=True)
+            plane.wake()
+            await eventually(lambda: plane.next_token)
+            seen = len(plane.reports)
+            await eventually(lambda: len(plane.reports) > seen)
+            assert plane.agent_token == "gp_agt_first"
+            monkeypatch.undo()
+            plane.deny("192.168.5.66")
+            await eventually(lambda: t.agent.denials.fleet.version == 1)
 
     asyncio.run(story())
 
