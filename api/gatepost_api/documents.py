@@ -10,7 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from gatepost.documents import DocumentError, dump_document, load_document, validate
 from gatepost.policy.model.base import Configured
-from gatepost.policy.model.bundle import canonical_bytes, digest
+from gatepost.policy.model.bundle import digest
 from gatepost.policy.model.connector import ReceiveConnector
 from gatepost.policy.model.document import AcceptedDomain, FleetDocument
 from gatepost.policy.model.errors import Fault, faults
@@ -20,6 +20,7 @@ from gatepost_api.errors import FieldError, Invalid
 # Kinds of pieces that are edited one by one: the document's key, and the field that names a piece.
 KINDS = {"accepted_domains": "domain", "connectors": "name", "send_connectors": "name"}
 REST = ("tests", "assertions")
+PIECE_CHARS, RANGE_CHARS = 200, 20
 
 
 MODELS: Mapping[str, type[Configured]] = {
@@ -34,6 +35,16 @@ class Parsed(NamedTuple):
 
     content: dict[str, Any]
     faults: tuple[Fault, ...] = ()
+
+
+def weight(content: Mapping[str, Any]) -> int:
+    """About how many characters a document has, without writing it: what the workshop decides by."""
+    pieces = (piece for listed in content.values() if isinstance(listed, list) for piece in listed)
+    return sum(
+        PIECE_CHARS + sum(RANGE_CHARS * len(value) for value in piece.values() if isinstance(value, list))
+        for piece in pieces
+        if isinstance(piece, dict)
+    )
 
 
 def content_of(document: FleetDocument) -> dict[str, Any]:
@@ -56,11 +67,6 @@ def check(content: dict[str, Any]) -> Parsed:
         return Parsed(content_of(validate(content)))
     except DocumentError as error:
         return Parsed({}, error.faults)
-
-
-def canonical_text(content: dict[str, Any]) -> str:
-    """The text whose SHA-256 is a revision's digest. Raises Invalid when the content is no document."""
-    return canonical_bytes(document_of(content)).decode()
 
 
 def digest_of(text: str) -> str:

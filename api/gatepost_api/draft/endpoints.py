@@ -37,17 +37,20 @@ async def body_text(request: Request) -> str:
         raise BadRequest("The document is not UTF-8.") from error
 
 
-def document_response(request: Request, content: dict[str, Any]) -> Response:
-    """The document in the form that Accept prefers; JSON when it does not say."""
+async def document_response(request: Request, content: dict[str, Any]) -> Response:
+    """The document in the form that Accept prefers, JSON when it does not say; large ones are written elsewhere."""
     accepted = request.headers.get("accept", "*/*").lower()
     wanted = next(
         (item for item in (part.partition(";")[0].strip() for part in accepted.split(",")) if item), ""
     )
     if wanted in YAML_TYPES:
-        return Response(documents.as_yaml(content), media_type="application/yaml", headers={"Vary": "Accept"})
-    if wanted in {"application/json", "application/*", "*/*"} or "*/*" in accepted or "json" in accepted:
-        return Response(documents.as_json(content), media_type="application/json", headers={"Vary": "Accept"})
-    raise NotAcceptable(f"The document is given as {' or '.join(READABLE[:2])}.")
+        media, dump = "application/yaml", documents.as_yaml
+    elif wanted in {"application/json", "application/*"} or "*/*" in accepted or "json" in accepted:
+        media, dump = "application/json", documents.as_json
+    else:
+        raise NotAcceptable(f"The document is given as {' or '.join(READABLE[:2])}.")
+    text = await request.app.state.workshop.run(documents.weight(content), dump, content)
+    return Response(text, media_type=media, headers={"Vary": "Accept"})
 
 
 async def parsed_body(request: Request) -> dict[str, Any]:
@@ -64,7 +67,7 @@ async def parsed_body(request: Request) -> dict[str, Any]:
 async def get_draft(caller: Viewer, session: ReadSession, request: Request) -> Response:
     """The whole document, to be edited and put back."""
     draft = await service.read(session)
-    response = document_response(request, draft.content)
+    response = await document_response(request, draft.content)
     set_etag(response, draft.version)
     return response
 

@@ -3,6 +3,7 @@
 from fastapi import Request
 
 from gatepost.policy.analysis.explain import Explanation
+from gatepost_api import documents
 from gatepost_api.auth import Viewer
 from gatepost_api.explain import service
 from gatepost_api.explain.schemas import ExplainIn
@@ -21,6 +22,6 @@ async def explain(caller: Viewer, request: Request, body: ExplainIn) -> Explanat
         users = await service.relay_users(session)
     server = service.server_of(row, body.of)
     found: Explanation = await state.workshop.run(
-        len(str(content)), service.answer, content, server, users, body, state.fleet.denied
+        documents.weight(content), service.answer, content, server, users, body, state.fleet.denied
     )
     return found

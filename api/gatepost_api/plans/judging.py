@@ -43,10 +43,11 @@ def judge(
 ) -> Judged:
     """Plan going from what is published to `content`. Raises Invalid when the content is no document."""
     users = published.users
-    new = Side(document_of(content), [_server(facts) for facts in servers], now=now, users=users)
+    document = document_of(content)
+    new = Side(document, [_server(facts) for facts in servers], now=now, users=users)
     old = _kept.side_of(published, now)
     found = plan(old, new, acknowledgements=acknowledgements, now=now)
-    return Judged(plan=found, rendered=render_fleet(content, servers, users))
+    return Judged(plan=found, rendered=render_fleet(document, servers, users))
 
 
 def holding_one(

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.policy.analysis.findings import Acknowledgement, Finding
 from gatepost.policy.model.bundle import RelayUser
+from gatepost_api import documents
 from gatepost_api.audit.service import Target, record
 from gatepost_api.auth import Caller, Role, require
 from gatepost_api.db import Database
@@ -51,7 +52,7 @@ async def prepare(
         known = await repository.acknowledgements(session)
     content = draft.content if content is None else content
     facts = [assigning.facts_of(server) for server in servers]
-    size = len(str(content)) + len(published.text)
+    size = documents.weight(content) + len(published.text)
     judged = await workshop.run(size, judge, content, facts, published, [*known, *given], time.time())
     return Prepared(draft.version, content, servers, published.users, judged)
 

@@ -56,7 +56,7 @@ async def get_revision_document(
     caller: Viewer, session: ReadSession, number: Number, request: Request
 ) -> Response:
     """The document as it was published."""
-    return document_response(request, service.content_of(await service.get(session, number)))
+    return await document_response(request, service.content_of(await service.get(session, number)))
 
 
 @router.post("/{number}:rollback", status_code=201)

@@ -6,11 +6,11 @@ five sites cost five.
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gatepost.policy.model.bundle import RelayUser, Server, canonical_bytes, digest, render
 from gatepost.policy.model.document import FleetDocument
-from gatepost_api.documents import canonical_text, digest_of, document_of
+from gatepost_api.documents import digest_of
 
 
 class ServerFacts(NamedTuple):
@@ -44,10 +44,10 @@ def mentioned(document: FleetDocument) -> frozenset[str]:
 
 
 def render_fleet(
-    content: dict[str, Any], servers: Sequence[ServerFacts], users: Sequence[RelayUser]
+    document: FleetDocument, servers: Sequence[ServerFacts], users: Sequence[RelayUser]
 ) -> Rendered:
-    """Render content for every server. Raises Invalid when the content is no document."""
-    return _render(document_of(content), canonical_text(content), servers, users)
+    """Render a document for every server."""
+    return _render(document, canonical_bytes(document).decode(), servers, users)
 
 
 def render_published(text: str, servers: Sequence[ServerFacts], users: Sequence[RelayUser]) -> Rendered:
