@@ -37,6 +37,7 @@ from gatepost_api.relay_users.endpoints import router as relay_users
 from gatepost_api.revisions.endpoints import router as revisions
 from gatepost_api.rollouts.endpoints import router as rollouts
 from gatepost_api.send_connectors.endpoints import router as send_connectors
+from gatepost_api.servers import retrying
 from gatepost_api.servers.endpoints import router as servers
 from gatepost_api.settings import Settings
 from gatepost_api.tokens.endpoints import router as tokens
@@ -90,6 +91,7 @@ def lifespan(settings: Settings) -> Callable[[FastAPI], AbstractAsyncContextMana
             asyncio.create_task(parking.run(), name="parking"),
             asyncio.create_task(intake.run(), name="intake"),
             asyncio.create_task(fleet.follow(), name="fleet"),
+            asyncio.create_task(retrying.run(state.database, fleet), name="retrying"),
             asyncio.create_task(retention.run(state.database, settings.audit_days), name="retention"),
         ]
         try:

@@ -5,6 +5,7 @@ it runs after each change of this process and every few seconds for those of oth
 """
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -57,6 +58,7 @@ class Fleet:
         self.denied: tuple[DeniedRange, ...] = ()
         self.denied_v = 0
         self.v = 0
+        self.read_at = 0.0  # by the monotonic clock
         self._database = database
         self._parking = parking
         self._bundles: dict[str, bytes] = {}
@@ -67,6 +69,7 @@ class Fleet:
         """Read what changed since the known value of the clock, and wake whom it concerns."""
         async with self._catching_up, self._database.reading() as session:
             clock = (await session.execute(select(FleetClock.v, FleetClock.denied_v))).one()
+            self.read_at = time.monotonic()
             if clock.v <= self.v:
                 return
             changed = await _assignments_since(session, self.v)

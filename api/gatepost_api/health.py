@@ -1,5 +1,9 @@
 """Is it alive, may it be used, and what does it measure: /healthz, /readyz, /metrics."""
 
+import time
+from collections import Counter as Tally
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -15,6 +19,7 @@ from gatepost_api.auth import Viewer
 from gatepost_api.problems import RESPONSES, known_problems
 from gatepost_api.schema import schema_state
 
+STALE_S = 30.0
 router = APIRouter(tags=["health"], responses=RESPONSES)
 
 
@@ -30,14 +35,23 @@ class Metrics:
             "gatepost_api_request_seconds", "Time to answer, check-ins apart", registry=self.registry
         )
         self.parked = Gauge("gatepost_api_parked_checkins", "Check-ins that wait", registry=self.registry)
-        self.publishes = Counter(
-            "gatepost_api_publishes_total", "Revisions published", registry=self.registry
+        self.servers = Gauge(
+            "gatepost_api_servers",
+            "Active servers by the state of their config",
+            ["state"],
+            registry=self.registry,
         )
 
-    def observe(self, method: str, status: int, seconds: float) -> None:
+    def count_servers(self, states: Mapping[str, int]) -> None:
+        self.servers.clear()
+        for state, number in states.items():
+            self.servers.labels(state).set(number)
+
+    def observe(self, method: str, status: int, seconds: float | None) -> None:
         known = method if method in {"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"} else "other"
         self.requests.labels(known, str(status)).inc()
-        self.seconds.observe(seconds)
+        if seconds is not None:
+            self.seconds.observe(seconds)
 
 
 @router.get("/healthz")
@@ -48,17 +62,21 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "Not ready", "content": {"application/json": {}}}})
 async def readyz(request: Request) -> Response:
-    """200 when the database answers and its schema is the one this code needs; says no more than that."""
-    state = await schema_state(request.app.state.database.reader)
-    if state.fits:
-        return JSONResponse({"status": "ready"})
-    return JSONResponse({"status": "schema"}, status_code=503)
+    """200 when the database answers, its schema is the one this code needs, and the fleet is read; no more."""
+    app = request.app.state
+    if not (await schema_state(app.database.reader)).fits:
+        return JSONResponse({"status": "schema"}, status_code=503)
+    if time.monotonic() - app.fleet.read_at > STALE_S:
+        return JSONResponse({"status": "stale"}, status_code=503)
+    return JSONResponse({"status": "ready"})
 
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request, caller: Viewer) -> Response:
     """Prometheus metrics of this process."""
     found: Metrics = request.app.state.metrics
+    desired = request.app.state.fleet.desired.values()
+    found.count_servers(Tally(one.state for one in desired if one.server_state == "active"))
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 

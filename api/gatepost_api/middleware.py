@@ -20,13 +20,14 @@ from gatepost_api.problems import problem_response, trouble
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,80}")
 MAX_BUCKETS = 20_000
+PARKING_PATH = "/agent/v1/checkin"  # its time is how long there was nothing to say
 log = structlog.get_logger("gatepost_api")
 
 
 class RequestId:
     """Takes X-Request-Id or makes one, gives it back, logs the request, and answers our own bugs with a 500."""
 
-    def __init__(self, app: ASGIApp, observe: Callable[[str, int, float], None]) -> None:
+    def __init__(self, app: ASGIApp, observe: Callable[[str, int, float | None], None]) -> None:
         self.app = app
         self.observe = observe
 
@@ -57,7 +58,8 @@ class RequestId:
             self._done(scope, request_id, status, time.perf_counter() - began)
 
     def _done(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
-        self.observe(scope["method"], status, seconds)
+        parks = scope["path"] == PARKING_PATH
+        self.observe(scope["method"], status, None if parks else seconds)
         log.info(
             "request",
             request_id=request_id,
