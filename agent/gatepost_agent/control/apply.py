@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from gatepost.policy.dialogue.compiled import Policy
@@ -21,6 +22,7 @@ from gatepost_agent.control.faults import Fault, no_fault
 from gatepost_agent.control.guard import Guard
 from gatepost_agent.control.prepare import Config, compiled, prepare, restore
 from gatepost_agent.control.store import ConfigFile, State, Store
+from gatepost_agent.control.threads import whole
 from gatepost_agent.control.verify import Rejected, claimed, open_bundle, open_offer, rejected
 from gatepost_agent.current import Current
 from gatepost_agent.errors import StateRefused
@@ -97,9 +99,10 @@ class Applier:
     async def stop(self) -> None:
         """End the probation, and say on disk that this is no crash."""
         self._end_probation()
-        state = self._around.store.state
-        if state.standing == "probation" and not state.clean_stop:
-            self._save(state.model_copy(update={"clean_stop": True}))
+        async with self._turn:  # an apply that was cut short has left the disk as it will stay
+            state = self._around.store.state
+            if state.standing == "probation" and not state.clean_stop:
+                self._save(state.model_copy(update={"clean_stop": True}))
 
     async def _resume(self, name: str) -> bool:
         config = self._restored(name)
@@ -170,7 +173,7 @@ class Applier:
         around.fault("staged")
         before = around.store.state
         try:
-            await asyncio.to_thread(self._persist, trying, offer, file)
+            await whole(self._persist, trying, offer, file)
         except OSError as error:
             await staged.abandon()
             raise rejected("persist", "not-stored", error, retryable=True) from error
@@ -292,7 +295,7 @@ class Applier:
                 current=state.current, last_good=state.current, floor=state.floor, attempt=state.attempt
             )
             try:
-                await asyncio.to_thread(self._around.store.save, settled, step="settled")
+                await whole(partial(self._around.store.save, settled, step="settled"))
             except OSError as error:
                 log.error("a settled config is not on disk as such: %s", error)
                 self.stored = False
