@@ -26,7 +26,8 @@ class Entry(NamedTuple):
 
 
 async def write(session: AsyncSession, entries: Sequence[Entry]) -> None:
-    """Write entries in their order; the latest of a server stands."""
+    """Write entries; the latest of a server stands. Servers in the order of their ids, as a publish locks them."""
+    entries = sorted(entries, key=lambda entry: entry.server_id)
     reports = [(entry, entry.report) for entry in entries if entry.report is not None]
     await _statuses(session, reports)
     await _attempts(session, reports)
