@@ -16,6 +16,7 @@ MAX_BUNDLE_BYTES = 64 * 1024 * 1024
 
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Text = Annotated[str, Field(max_length=1024)]
+Wait = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Outcome = Literal["applied", "rejected", "rolled_back", "applying"]
 Phase = Literal[
     "fetch", "verify", "parse", "test", "guard", "bind", "persist", "listen", "probation", "crash", ""
@@ -205,8 +206,8 @@ class CheckinRequest(Reported):
 class Directives(Sent):
     """What the agent shall do besides applying an offer."""
 
-    wait_s: float = 55
-    reconnect_after_s: float = 0
+    wait_s: Wait = 55
+    reconnect_after_s: Wait = 0
     resend_facts: bool = False
     new_incarnation: bool = False
     rotate_token: bool = False

@@ -99,6 +99,8 @@ class CheckIn:
             self._lost(error)
         except OSError as error:  # a token or key that the disk does not take; the old one goes on
             log.error("the answer could not be kept: %s", error)
+        except Exception:  # a bug here, or what a client made of a report, must not end the relay
+            log.exception("an exchange with the control plane failed; mail goes on")
         else:
             self._failures = 0
             return pause

@@ -15,6 +15,7 @@ from gatepost_agent.protocol_log import ProtocolLog, SessionLog, permission_toke
 
 SESSION, ACCEPTED, REFUSED = "smtp_session", "smtp_accepted", "smtp_refused"
 MAX_SAID = 300  # octets of a refused line that are shown
+MAX_HELO = 255  # characters of a client's name that are shown, escaped: a report takes no more than 1,024
 
 
 class Books(NamedTuple):
@@ -120,7 +121,8 @@ class Account:
     def close(self, now: float, how: str) -> None:
         """The session has ended. how: `local` (we closed) or `remote` (the client went away)."""
         session, device = self._session, self._device
-        device.helo = escaped(session.hello or "") or device.helo
+        helo = escaped(session.hello or "")[:MAX_HELO]
+        device.helo = helo or device.helo
         self._devices.leave(device)
         if self._rows is not None:
             self._rows.row("-", "", how.capitalize())
@@ -132,7 +134,7 @@ class Account:
             connector=self._connector,
             range=session.range,
             principal=escaped(session.principal),
-            helo=escaped(session.hello or ""),
+            helo=helo,
             tls=session.tls.version if session.tls else "",
             accepted=self._accepted,
             refused=self._refused,

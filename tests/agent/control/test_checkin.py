@@ -165,6 +165,13 @@ TROUBLES: dict[str, Trouble] = {
         {},
         json.dumps({"server_time": 1, "acknowledged_seq": 1, "drain": True}).encode(),
     ),
+    "a wait that is no number": (
+        200,
+        {},
+        json.dumps(
+            {"server_time": 1, "acknowledged_seq": 1, "directives": {"wait_s": float("nan")}}
+        ).encode(),
+    ),
 }
 
 
@@ -189,6 +196,32 @@ def test_nothing_that_goes_wrong_there_changes_what_is_relayed(
             assert connects(port)
             plane.trouble = None
             await eventually(lambda: not t.checkin.contact.problem)
+            plane.publish(relay_for(port, "192.168.5.11"))
+            await eventually(lambda: t.agent.generation == 2)
+
+    asyncio.run(story())
+
+
+def test_a_report_that_cannot_be_made_ends_nothing(
+    plane: ControlPlane, state_dir: Path, free_port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port("127.0.0.1")
+
+    def impossible() -> tuple[DeviceRow, ...]:
+        tried.append(1)
+        return (DeviceRow(address="x" * 1025),)
+
+    tried: list[int] = []
+
+    async def story() -> None:
+        async with talking(state_dir, plane) as t:
+            plane.publish(relay_for(port, "192.168.5.10"))
+            await eventually(lambda: t.agent.is_settled)
+            with monkeypatch.context() as patched:
+                patched.setattr(t.figures, "devices", impossible)
+                plane.wake()
+                await eventually(lambda: len(tried) > 1)
+                assert connects(port)
             plane.publish(relay_for(port, "192.168.5.11"))
             await eventually(lambda: t.agent.generation == 2)
 

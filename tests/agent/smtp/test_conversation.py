@@ -661,3 +661,18 @@ def test_tolerances_are_counted_for_each_device(serve: Serve) -> None:
         assert shell.counted()["tolerated bare_lf_line"] == 2
 
     serve(story)
+
+
+def test_a_name_that_grows_when_it_is_shown_fits_a_report(serve: Serve) -> None:
+    async def story(shell: Shell) -> None:
+        client = await shell.client()
+        await client.reply()
+        client.send(("EHLO " + "\N{PRINTER}" * 255 + "\r\nQUIT\r\n").encode())
+        assert (await client.reply()).startswith("250")
+        assert await client.reply() == CLOSED
+        assert await client.reply() == ""
+        (row,) = shell.server.devices()
+        assert row.helo.startswith("\\U0001f5a8\\U0001f5a8")
+        assert len(row.helo) == 255
+
+    serve(story)
