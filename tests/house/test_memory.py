@@ -24,12 +24,13 @@ def _in_memory(program: str) -> set[str]:
     return set(done.stdout.split())
 
 
-# beside: what libraries bring by themselves. structlog takes `rich` where that is installed, as in a development
-# install (a mail host has none); pydantic's first model reads package metadata, for which Python needs `email`.
+# beside: what libraries bring by themselves. httpx takes `click` and `rich` where they are installed, as in a
+# development install (a mail host has neither); pydantic's first model reads package metadata, for which Python needs
+# `email`.
 @pytest.mark.parametrize(
     ("modules", "absent", "beside"),
     [
-        (["gatepost_agent.daemon", "gatepost_agent.cli"], FRAMEWORKS, "import structlog"),
+        (["gatepost_agent.daemon", "gatepost_agent.cli"], FRAMEWORKS, "import httpx"),
         (["gatepost_api.app"], {"aiosmtpd", "apsw", "gatepost_agent"}, "pass"),
         (
             ["gatepost.policy.dialogue.session"],

@@ -1,7 +1,4 @@
-"""HTTP to the control plane: several addresses, no redirects, bounded answers, every failure one of three kinds.
-
-httpcore, which is httpx without its conveniences: a mail host keeps 9 MB of memory by it.
-"""
+"""HTTP to the control plane: several addresses, no redirects, bounded answers, every failure one of three kinds."""
 
 import asyncio
 import json
@@ -12,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import httpcore
+import httpx
 from pydantic import BaseModel
 
 from gatepost_agent import __version__
@@ -25,10 +22,8 @@ GRACE_S = 20.0  # beyond the wait that was asked for
 WHOLE_ANSWER_S = 120.0
 _REMEDY = "write it as https://gatepost.contoso.com"
 _TROUBLE = (
-    httpcore.NetworkError,
-    httpcore.ProtocolError,
-    httpcore.TimeoutException,
-    httpcore.UnsupportedProtocol,
+    httpx.HTTPError,
+    httpx.InvalidURL,
     OSError,
     ValueError,
     TimeoutError,
@@ -106,17 +101,17 @@ class Link:
         self.ca_file = ca_file
         self._at = 0
         self.urls = tuple(checked_url(url) for url in urls)
-        self._pool = self._new_pool()
+        self._client = self._new_client()
 
     async def close(self) -> None:
         """Drop the connections."""
-        await self._pool.aclose()
+        await self._client.aclose()
 
     async def use(self, urls: tuple[str, ...]) -> None:
         """Go to other addresses from now on. Raises UsageRefused."""
         urls = tuple(checked_url(url) for url in urls)
-        old, self.urls, self._at = self._pool, urls, 0
-        self._pool = self._new_pool()
+        old, self.urls, self._at = self._client, urls, 0
+        self._client = self._new_client()
         await old.aclose()
 
     @property
@@ -135,10 +130,13 @@ class Link:
         """GET; limit: the most octets that an answer may have. Raises LinkError."""
         return await self._ask("GET", path, {}, None, limit=limit)
 
-    def _new_pool(self) -> httpcore.AsyncConnectionPool:
-        context = _context(self.urls, self.ca_file)
-        return httpcore.AsyncConnectionPool(
-            ssl_context=context, max_connections=4, keepalive_expiry=KEPT_OPEN_S
+    def _new_client(self) -> httpx.AsyncClient:
+        """Nothing of the environment counts (no proxy, no netrc), and redirects are not followed."""
+        return httpx.AsyncClient(
+            verify=_context(self.urls, self.ca_file),
+            trust_env=False,
+            limits=httpx.Limits(max_connections=4, keepalive_expiry=KEPT_OPEN_S),
+            headers={"User-Agent": f"gatepost-agent/{__version__}", "Accept-Encoding": "identity"},
         )
 
     async def _ask(
@@ -153,21 +151,14 @@ class Link:
     ) -> bytes:
         if self._bearer is not None and self._bearer.token:
             headers["Authorization"] = f"Bearer {self._bearer.token}"
-        timeout = {"connect": CONNECT_S, "read": wait_s + GRACE_S, "write": GRACE_S, "pool": GRACE_S}
-        asked = self._pool.stream(
-            method,
-            self.url + path,
-            headers=[*headers.items(), ("User-Agent", f"gatepost-agent/{__version__}")],
-            content=body,
-            extensions={"timeout": timeout},
-        )
+        timeout = httpx.Timeout(GRACE_S, connect=CONNECT_S, read=wait_s + GRACE_S)
+        asked = self._client.stream(method, self.url + path, headers=headers, content=body, timeout=timeout)
         try:
             async with asyncio.timeout(wait_s + WHOLE_ANSWER_S), asked as answer:
                 content = await _bounded(answer, limit)
         except _TROUBLE as error:
             raise self._unreachable(f"{type(error).__name__}: {error}") from error
-        told = {name.lower().decode(): value.decode("latin-1") for name, value in answer.headers}
-        return self._judged(answer.status, told, content)
+        return self._judged(answer.status_code, answer.headers, content)
 
     def _judged(self, status: int, headers: Mapping[str, str], content: bytes) -> bytes:
         if 200 <= status < 300:
@@ -185,9 +176,9 @@ class Link:
         return Unreachable(text if failed in text else f"{failed}: {text}")
 
 
-async def _bounded(answer: httpcore.Response, limit: int) -> bytes:
+async def _bounded(answer: httpx.Response, limit: int) -> bytes:
     content = bytearray()
-    async for block in answer.aiter_stream():
+    async for block in answer.aiter_raw():
         content += block
         if len(content) > limit:
             raise ValueError(f"an answer of more than {limit} octets")
