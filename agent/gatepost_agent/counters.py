@@ -7,6 +7,7 @@ are reported as closed until they are acknowledged, and kept some days more: a c
 a backup asks again.
 """
 
+import errno
 import mmap
 import os
 import re
@@ -28,6 +29,8 @@ MAX_CLOSED = 50
 KEPT_S = 7 * 86_400.0
 """How long a closed incarnation is kept at the least."""
 OVERFLOW = ("", "other")
+_IN_MEMORY = -1  # the place of a total that has no record
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _NAME = re.compile(r"[0-9a-f]{32}\.counts")
 
 Key = tuple[str, str]
@@ -44,11 +47,11 @@ class CounterFile:
     """The totals of one incarnation, being counted."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file. Raises OSError."""
+        """Create the file. Raises OSError, but for a full disk: then all is counted in memory alone."""
         self.incarnation = path.stem
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._file, _FIRST_RECORDS * _RECORD)
-        self._map = mmap.mmap(self._file, 0)
+        self._size = _allocated(self._file, _FIRST_RECORDS * _RECORD)
+        self._map = mmap.mmap(self._file, self._size) if self._size else None
         self._places: dict[Key, int] = {}
         self.totals: dict[Key, int] = {}
 
@@ -59,20 +62,38 @@ class CounterFile:
         if place is None:
             key, place = self._place(key)
         total = self.totals[key] = self.totals[key] + number
-        _TOTAL.pack_into(self._map, place, total)
+        if place != _IN_MEMORY and self._map is not None:
+            _TOTAL.pack_into(self._map, place, total)
 
     def _place(self, key: Key) -> tuple[Key, int]:
         """A record for a new key, or the one that the overflow has."""
         if len(self._places) >= MAX_RECORDS - 1 and key != OVERFLOW:
             return (OVERFLOW, self._places[OVERFLOW]) if OVERFLOW in self._places else self._place(OVERFLOW)
+        place = self._record(key)
+        self._places[key], self.totals[key] = place, 0
+        return key, place
+
+    def _record(self, key: Key) -> int:
+        """Where the key's record begins, now that it is written; _IN_MEMORY when the disk has no room for it."""
         place = len(self._places) * _RECORD
-        if place >= len(self._map):
-            self._map.resize(2 * len(self._map))
+        if self._map is None or (place >= self._size and not self._grow()):
+            return _IN_MEMORY
         text = "\0".join(key).encode()[: _RECORD - _HEAD.size]
         self._map[place + _HEAD.size : place + _HEAD.size + len(text)] = text
         _HEAD.pack_into(self._map, place, 0, len(text))
-        self._places[key], self.totals[key] = place, 0
-        return key, place
+        return place
+
+    def _grow(self) -> bool:
+        """Twice the room, and so much that the next record is in it, however many are in memory alone."""
+        assert self._map is not None  # noqa: S101 - the caller looked
+        wanted = 2 * self._size
+        while wanted <= len(self._places) * _RECORD:
+            wanted *= 2
+        if not _allocated(self._file, wanted):
+            return False
+        self._map.resize(wanted)
+        self._size = wanted
+        return True
 
     def flush(self) -> None:
         """Bring the totals to the disk; blocks, so not on the event loop. Raises OSError."""
@@ -83,8 +104,23 @@ class CounterFile:
         try:
             self.flush()
         finally:
-            self._map.close()
+            if self._map is not None:
+                self._map.close()
             os.close(self._file)
+
+
+def _allocated(file: int, size: int) -> int:
+    """`size`, once the disk has given the file so many octets; 0 when it cannot.
+
+    Never a hole: to write into one through a mapping, with the disk full, ends the process by SIGBUS.
+    """
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        return 0
+    return size
 
 
 def read_totals(path: Path) -> dict[Key, int]:

@@ -146,3 +146,39 @@ def test_an_incarnation_is_a_uuid7_that_sorts_by_time() -> None:
     assert early < late
     assert (early[12], early[16]) == ("7", "b")
     assert int(early[:12], 16) == 1_700_000_000_000
+
+
+def test_a_file_has_no_holes(tmp_path: Path) -> None:
+    counted = CounterFile(tmp_path / f"{new_incarnation(1.0)}.counts")
+    for number in range(200):
+        counted.add("Relay", f"event {number}")
+        seen = os.fstat(counted._file)
+        assert seen.st_blocks * 512 >= seen.st_size >= 256 * (number + 1)
+    counted.close()
+
+
+@pytest.mark.parametrize("room", [0, 1, 3])
+def test_on_a_full_disk_totals_are_in_memory_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    left = [room]
+    allocate = os.posix_fallocate
+
+    def full(file: int, offset: int, size: int) -> None:
+        left[0] -= 1
+        if left[0] >= 0 or left[0] < -5:
+            return allocate(file, offset, size)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    path = tmp_path / f"{new_incarnation(1.0)}.counts"
+    counted = CounterFile(path)
+    for _ in range(2):
+        for number in range(300):
+            counted.add("Relay", f"event {number}")
+    assert counted.totals == {("Relay", f"event {number}"): 2 for number in range(300)}
+    counted.close()
+    kept = read_totals(path)
+    assert kept.items() <= counted.totals.items()
+    assert bool(kept) == bool(room)
+    assert len(kept) < 300
