@@ -57,9 +57,8 @@ def test_a_range_that_is_added_widens_and_shows_in_exposure() -> None:
     found = planned(DOCUMENT, DOCUMENT.replace("192.168.5.11,", "192.168.5.11, 192.168.5.12,"))
     text = shown(found)
     assert "    + range 192.168.5.12" in text
-    assert (
-        "Anonymous Relay: clients that come to 'Anonymous Relay' from 'Default Frontend' gain rights" in text
-    )
+    told = "Anonymous Relay: clients that come to 'Anonymous Relay' from 'Default Frontend' gain rights"
+    assert f"{told}: ms-Exch-SMTP-Accept-Any-Recipient [192.168.5.12] on mx1, mx2" in text
     assert "mx1, mx2: 258 IPv4 addresses -> 259 IPv4 addresses; + 192.168.5.12" in text
     assert text.endswith("1 changed; 1 widening(s); 2 server(s) get it; tests: 0 passed, 0 failed.")
 

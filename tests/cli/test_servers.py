@@ -138,13 +138,14 @@ def test_relay_users_get_a_secret_once(gatepost: Gatepost) -> None:
 def test_counts_and_devices_are_shown_by_server_and_connector(gatepost: Gatepost, plane: Plane) -> None:
     for name in ("mx1", "mx2"):
         agent = plane.enroll(name)
-        totals = {RELAY: {"accepted": 5, "delivered": 4, "refused": 1}}
+        totals = {RELAY: {"accepted": 5, "delivered": 4, "refused 550 5.7.1": 2, "refused 554 5.7.1": 1}}
         agent.counters = (CounterSet(incarnation=agent.incarnation, totals=totals),)
         plane.do(agent.checkin())
     rows = [line.split() for line in gatepost("counts").out.splitlines()]
-    assert rows[0] == ["server", "connector", "accepted", "delivered", "refused"]
-    assert ["mx1", "Anonymous", "Relay", "5", "4", "1"] in rows
-    assert ["all", "all", "10", "8", "2"] in rows
+    replies = ["refused", "550", "5.7.1", "refused", "554", "5.7.1"]
+    assert rows[0] == ["server", "connector", "accepted", "delivered", "bounced", "refused", *replies]
+    assert ["mx1", "Anonymous", "Relay", "5", "4", "0", "3", "2", "1"] in rows
+    assert ["all", "all", "10", "8", "0", "6", "4", "2"] in rows
     assert gatepost("counts", "--server", "mx1", "-o", "json").json["totals"]["accepted"] == 5
     assert "No devices" in gatepost("devices", "--address", "192.168.5.10").err
 

@@ -7,7 +7,7 @@ import typer
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
 from gatepost.cli.tables import listing, moment
-from gatepost.policy.model.addresses import parse_range
+from gatepost.policy.model.addresses import read_range
 
 Address = Annotated[str, typer.Argument(metavar="ADDR|CIDR", help="192.168.5.66 or 10.9.0.0/16")]
 COLUMNS = (
@@ -22,10 +22,10 @@ def block(
     ctx: typer.Context,
     address: Address,
     *,
-    reason: Annotated[str, typer.Option(help="Why; shown in trace, health and audit trail")],
+    reason: Annotated[str, typer.Option(help="Why; shown in trace, health and audit trail")] = "",
 ) -> Answer:
     """Serve an address nowhere, at once: open sessions end at their next command."""
-    parse_range(address)
+    read_range(address)
     with connected(ctx) as client:
         made = client.denied_set.block(address, reason=reason)
     return Answer(made, note=f"{address} is blocked on every server.")

@@ -45,9 +45,19 @@ def create(
     return Answer({"token": made["token"]}, str(made["token"]), note)
 
 
+@group.callback(invoke_without_command=True)
+def enrollment_tokens(ctx: typer.Context) -> Answer | None:
+    """List enrollment tokens of the last 30 days; `create` makes one."""
+    return _listed(ctx) if ctx.invoked_subcommand is None else None
+
+
 @group.command("list")
 def list_tokens(ctx: typer.Context) -> Answer:
     """Enrollment tokens of the last 30 days, without their secrets."""
+    return _listed(ctx)
+
+
+def _listed(ctx: typer.Context) -> Answer:
     with connected(ctx) as client:
         rows = list(client.enrollment_tokens.list())
     return listing(rows, COLUMNS, "No enrollment tokens.")

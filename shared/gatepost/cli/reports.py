@@ -35,7 +35,7 @@ def sections(plan: Mapping[str, Any]) -> list[Section]:
         Section("Holds a publish up", tuple(map(finding_line, plan["holding"])), urgent=True),
         Section("Cannot be compiled", tuple(_problems(plan)), urgent=True),
         Section("Changes", tuple(line for change in plan["changes"] for line in _change(change))),
-        Section("Widens", tuple(_widening(widening) for widening in plan["widenings"]), urgent=True),
+        Section("Widens", tuple(_widenings(plan["widenings"])), urgent=True),
         Section("Who may relay without a password", tuple(_exposures(plan["exposure"]))),
         Section("Other findings", tuple(finding_line(f) for f in plan["findings"] if f["id"] not in holding)),
         Section("Servers that get it", tuple(_servers(plan))),
@@ -52,7 +52,11 @@ def headline(plan: Mapping[str, Any]) -> str:
         ", ".join(f"{number} {action}" for action, number in counted.items() if number)
         or "nothing in the document"
     )
-    wider = "nothing widens" if plan["only_narrows"] else f"{len(plan['widenings'])} widening(s)"
+    wider = (
+        "nothing widens"
+        if plan["only_narrows"]
+        else f"{len(list(_widenings(plan['widenings'])))} widening(s)"
+    )
     passed, failed = len(tests(plan, passed=True)), len(tests(plan, passed=False))
     return (
         f"{told}; {wider}; {len(plan['touched'])} server(s) get it; tests: {passed} passed, {failed} failed."
@@ -137,6 +141,15 @@ def _some(ranges: list[str]) -> Iterator[str]:
     yield from ranges[:_SHOWN_RANGES]
     if ranges[_SHOWN_RANGES:]:
         yield f"(and {len(ranges) - _SHOWN_RANGES} more)"
+
+
+def _widenings(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """What widens alike on several servers is one line."""
+    where: dict[str, list[str]] = {}
+    for widening in found:
+        where.setdefault(_widening(widening), []).extend(widening["servers"])
+    for told, servers in where.items():
+        yield f"{told} on {words(list(dict.fromkeys(servers)))}" if servers else told
 
 
 def _widening(widening: Mapping[str, Any]) -> str:

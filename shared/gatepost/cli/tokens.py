@@ -46,9 +46,19 @@ def create(
     return Answer({"token": made["token"]}, str(made["token"]), note)
 
 
+@group.callback(invoke_without_command=True)
+def tokens(ctx: typer.Context) -> Answer | None:
+    """List API tokens, revoked ones too; `create` makes one."""
+    return _listed(ctx) if ctx.invoked_subcommand is None else None
+
+
 @group.command("list")
 def list_tokens(ctx: typer.Context) -> Answer:
     """Every token, revoked ones too, without its secret."""
+    return _listed(ctx)
+
+
+def _listed(ctx: typer.Context) -> Answer:
     with connected(ctx) as client:
         rows = list(client.api_tokens.list())
     return listing(rows, COLUMNS, "No tokens.")
