@@ -65,3 +65,16 @@ def test_every_fault_is_told_at_once() -> None:
         "/connectors/0/max_hop_count",
         "/connectors/0/foo",
     ]
+
+
+def test_an_unsupported_setting_is_pointed_at_itself() -> None:
+    with pytest.raises(DocumentError) as caught:
+        load_document("connectors: [{name: A, bindings: ['0.0.0.0:25'], enable_auth_gssapi: true}]")
+    (fault,) = caught.value.faults
+    assert (fault.pointer, fault.value) == ("/connectors/0/enable_auth_gssapi", "True")
+
+
+def test_a_number_where_text_belongs_is_to_be_quoted() -> None:
+    with pytest.raises(DocumentError) as caught:
+        load_document("tests: [{name: 1, server: mx1, remote: 10.0.0.1}]")
+    assert "quotes" in next(fault for fault in caught.value.faults if fault.pointer == "/tests/0/name").remedy

@@ -10,14 +10,16 @@ class BadValue(ValueError):
     """A configured value that is refused.
 
     value: what was given, as text. remedy: what to write instead, as one sentence. The field's
-    place is known to whoever validates the document (`faults`), not to the value.
+    place is known to whoever validates the document (`faults`), not to the value; `field` names
+    it where a whole object was looked at.
     """
 
-    def __init__(self, value: object, problem: str, remedy: str) -> None:
+    def __init__(self, value: object, problem: str, remedy: str, *, field: str = "") -> None:
         super().__init__(f"{problem}: {value!r}. {remedy}")
         self.value = str(value)
         self.problem = problem
         self.remedy = remedy
+        self.field = field
 
 
 class Fault(NamedTuple):
@@ -36,6 +38,7 @@ _REMEDIES = {
     "literal_error": "Use one of the values listed.",
     "bool_type": "Write true or false.",
     "bool_parsing": "Write true or false.",
+    "string_type": "Write text; put quotes around what looks like a number.",
 }
 _SHOWN = 200
 
@@ -52,6 +55,7 @@ def _fault(item: dict[str, Any], data: object) -> Fault:
     cause = item.get("ctx", {}).get("error")
     pointer = _pointer(item["loc"], data, missing=item["type"] == "missing")
     if isinstance(cause, BadValue):
+        pointer += f"/{cause.field}" if cause.field else ""
         return Fault(pointer, "bad-value", cause.problem, cause.value[:_SHOWN], cause.remedy)
     remedy = _REMEDIES.get(item["type"], "Give a value that this field takes.")
     return Fault(pointer, item["type"].replace("_", "-"), item["msg"], _shown(item["input"]), remedy)

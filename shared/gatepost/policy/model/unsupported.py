@@ -36,8 +36,7 @@ def drop_unsupported(data: Any) -> Any:
     for setting in UNSUPPORTED.keys() & data.keys():
         off, why = UNSUPPORTED[setting]
         if not any(type(value) is type(data[setting]) and value == data[setting] for value in off):
-            raise BadValue(
-                data[setting], f"{setting} is not supported: {why}", f"Remove {setting} or turn it off."
-            )
+            problem = f"{setting} is not supported: {why}"
+            raise BadValue(data[setting], problem, f"Remove {setting} or turn it off.", field=setting)
         del kept[setting]
     return kept
