@@ -29,7 +29,12 @@ from gatepost_api.tokens.schemas import ApiTokenIn
 
 USAGE = 64  # EX_USAGE of sysexits.h
 Result = TypeVar("Result")
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The control plane of Gatepost.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="The control plane of Gatepost.",
+)
 token = typer.Typer(no_args_is_help=True, help="API tokens of people and pipelines.")
 app.add_typer(token, name="token")
 
@@ -49,8 +54,15 @@ def settings_with(**options: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        first = error.errors()[0]
-        fail(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}", USAGE)
+        refuse(error, lambda field: f"GATEPOST_{field.upper()}")
+
+
+def refuse(error: ValidationError, named: Callable[[str], str]) -> NoReturn:
+    """The first value that is refused, by the name that `named` gives its field."""
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    value = "" if field == "database_url" else f" {first['input']!r}:"  # it may hold a password
+    fail(f"{named(field)}:{value} {first['msg'].removeprefix('Value error, ')}", USAGE)
 
 
 def duration_s(text: str | None) -> int | None:
@@ -60,7 +72,7 @@ def duration_s(text: str | None) -> int | None:
     units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
     found = re.fullmatch(r"(\d{1,9})([smhd])", text)
     if found is None:
-        raise typer.BadParameter("write a number and a unit, such as 90d, 12h or 30m")
+        raise typer.BadParameter(f"--expires-in {text!r}: write a number and a unit, such as 90d, 12h or 30m")
     return int(found[1]) * units[found[2]]
 
 
@@ -190,8 +202,7 @@ def create_token(
             {"name": name, "role": role, "expires_in_s": duration_s(expires_in)}
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        fail(f"--{str(first['loc'][0]).replace('_s', '').replace('_', '-')}: {first['msg']}", USAGE)
+        refuse(error, lambda field: f"--{field.removesuffix('_s').replace('_', '-')}")
     created = run(_with_session(settings, lambda session: service.create(session, local_caller(), wanted)))
     print(created.token)
 
@@ -247,11 +258,14 @@ def backup(
         fail("PostgreSQL is backed up by its own tools (pg_dump).", USAGE)
     if target.exists():
         fail(f"{target.absolute()} exists; give a new name.")
-    with (
-        closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live,
-        closing(sqlite3.connect(target)) as copy,
-    ):
-        live.backup(copy)
+    try:
+        with (
+            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as live,
+            closing(sqlite3.connect(target)) as copy,
+        ):
+            live.backup(copy)
+    except sqlite3.Error as error:
+        fail(f"{source} cannot be copied to {target.absolute()}: {error}")
     print(f"wrote {target.absolute()}; the signing key {settings.key_path} is not in it", file=sys.stderr)
 
 

@@ -125,6 +125,26 @@ def test_usage_errors_exit_64(
     assert ended.value.code == 64
 
 
+def test_a_refused_value_is_named_with_its_field_and_a_password_is_not(tmp_path: Path) -> None:
+    run(tmp_path, "migrate")
+    king = run(tmp_path, "token", "create", "--name", "x", "--role", "king")
+    assert king.stderr.startswith("gatepost-api: --role: 'king': Input should be 'viewer'")
+    wrong = run(tmp_path, "serve", "--database-url", "mysql://kate:hunter2@db/x")
+    assert wrong.stderr == (
+        "gatepost-api: GATEPOST_DATABASE_URL: names the database 'mysql'; sqlite and postgresql are supported\n"
+    )
+
+
+def test_a_backup_says_where_it_could_not_be_written(tmp_path: Path) -> None:
+    run(tmp_path, "migrate")
+    assert run(tmp_path, "backup", "copy.db").returncode == 0
+    assert mode(tmp_path / "copy.db") == 0o600
+    for target, told in (("copy.db", "exists; give a new name"), ("nowhere/copy.db", "cannot be copied to")):
+        done = run(tmp_path, "backup", target)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+        assert told in done.stderr
+
+
 def test_a_wide_open_key_is_refused(tmp_path: Path) -> None:
     run(tmp_path, "migrate")
     (tmp_path / "fleet.key").chmod(0o640)
