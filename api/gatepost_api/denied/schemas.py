@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gatepost.policy.model.addresses import parse_range
+from gatepost.policy.model.addresses import read_range
 
-RangeText = Annotated[str, Field(max_length=100), AfterValidator(lambda text: parse_range(text).text)]
+RangeText = Annotated[str, Field(max_length=100), AfterValidator(lambda text: read_range(text).text)]
 
 
 class BlockIn(BaseModel):

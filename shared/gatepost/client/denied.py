@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gatepost.client.connection import Connection, Record
 from gatepost.client.errors import ApiProblem
-from gatepost.policy.model.addresses import parse_range
+from gatepost.policy.model.addresses import read_range
 
 PATH = "/v1/denied-set"
 
@@ -24,8 +24,8 @@ class DeniedSet:
 
     def unblock(self, text: str, *, reason: str = "") -> Record:
         """Lift a block, however its range was written. Raises ApiProblem 404, BadValue."""
-        wanted = parse_range(text)[:3]
+        wanted = read_range(text)[:3]
         for entry in self.list():
-            if parse_range(str(entry["range"]))[:3] == wanted:
+            if read_range(str(entry["range"]))[:3] == wanted:
                 return self._connection.delete(f"{PATH}/{entry['id']}", reason=reason or None)
         raise ApiProblem(404, "not-found", "There is no such object", f"{text!r} is not blocked.")

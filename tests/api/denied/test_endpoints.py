@@ -52,3 +52,9 @@ async def test_blocking_twice_is_one_block(world: World) -> None:
     one = await world.operator.post("/v1/denied-set", json={"range": "10.9.9.9"})
     two = await world.operator.post("/v1/denied-set", json={"range": "10.9.9.9"})
     assert one.json()["id"] == two.json()["id"]
+
+
+async def test_addresses_that_nobody_may_list_can_be_blocked(world: World) -> None:
+    for text in ("2002:a01:203::/48", "64:ff9b::a01:203", "::ffff:10.1.2.3"):
+        made = await world.operator.post("/v1/denied-set", json={"range": text})
+        assert made.status_code == 201, made.text

@@ -127,6 +127,13 @@ def test_what_is_denied_is_taken_out() -> None:
     assert list(relay.texts()) == ["10.20.0.0/25", "10.30.0.5-10.30.0.20", "192.168.5.11"]
 
 
+def test_what_nobody_may_list_may_be_denied() -> None:
+    denied = DeniedSet(
+        [Denial("::ffff:192.168.5.10", "no_service", "deny"), Denial("2002::/16", "no_service", "block")]
+    )
+    assert "192.168.5.10" not in list(exposure(policy(), denied).relay.texts())
+
+
 def test_expired_ranges_expose_nobody() -> None:
     temporary = {"range": "10.1.2.3", "expires_at": "2023-11-14T22:13:21Z"}
     relay = RELAY | {"remote_ip_ranges": [temporary]}

@@ -1,5 +1,6 @@
 """The denied set against a brute-force oracle."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,3 +45,11 @@ def test_versions_are_apart() -> None:
 def test_space_that_nobody_may_list_can_still_be_denied() -> None:
     inside = parse_address("64:ff9b::1")
     assert DeniedSet([Denial("64:ff9b::/96", "no_relay", "rollback")]).lookup(inside) is not None
+
+
+@pytest.mark.parametrize("text", ["::ffff:10.1.2.3", "::FFFF:0A01:0203", "::ffff:10.1.0.0/112"])
+def test_a_v4_mapped_denial_meets_the_ipv4_client(text: str) -> None:
+    denied = DeniedSet([Denial(text, "no_service", "deny")])
+    assert denied.lookup(parse_address("10.1.2.3")) is not None
+    assert denied.lookup(parse_address("::ffff:10.1.2.3")) is not None
+    assert denied.lookup(parse_address("10.2.0.0")) is None

@@ -96,6 +96,7 @@ def test_ranges_in_every_form_keep_the_typed_text(text: str, lo: str, hi: str) -
         ("2002:a00:1::/48", "really have"),
         ("", "Write a single address"),
         ("printer.contoso.com", "Write a single address"),
+        ("10.0.0.1" + " " * 2000 + "-10.0.0.2", "Write a single address"),
     ],
 )
 def test_a_range_that_cannot_be_meant_is_refused_with_a_hint(text: str, hint: str) -> None:

@@ -16,7 +16,7 @@ from gatepost.policy.dialogue.denied import NOBODY_DENIED, DeniedSet
 from gatepost.policy.dialogue.rules import recipient
 from gatepost.policy.dialogue.rules.recipient import Granted
 from gatepost.policy.dialogue.selection import Table
-from gatepost.policy.model.addresses import parse_range
+from gatepost.policy.model.addresses import read_range
 from gatepost.policy.model.mailboxes import Mailbox
 from gatepost.policy.model.rights import Right
 
@@ -38,7 +38,7 @@ def exposure(policy: Policy, denied: DeniedSet = NOBODY_DENIED) -> Exposure:
     """The exposure of one server; what is denied there is taken out."""
     doors = {name for name, connector in policy.connectors.items() if relays(policy, connector)}
     relay = union(_won_by(doors, endpoint, table) for endpoint, table in policy.tables.items())
-    shut = ranges(parse_range(denial.range) for denial in denied.denials)
+    shut = ranges(read_range(denial.range) for denial in denied.denials)
     return Exposure(difference(relay, shut), tuple(_open_domains(policy)))
 
 

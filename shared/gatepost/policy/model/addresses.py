@@ -16,6 +16,7 @@ LAST = {4: 2**32 - 1, 6: 2**128 - 1}
 # The only ways to write an octet: 010 is 8 to some programs and 10 to others, so it is none.
 _OCTETS = {str(octet): octet for octet in range(256)}
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_LONGEST_RANGE = 100  # two addresses; the text is shown in every trace and report
 _RANGE_REMEDY = "Write a single address, low-high, or a network such as 192.168.5.0/24."
 
 
@@ -110,18 +111,27 @@ def parse_range(text: str) -> AddressRange:
 
     Source: Exchange parameter RemoteIPRanges.
     """
-    found = read_range(text)
+    found = _parse_range(text.strip())
     if found.version == 6 or found.lo == 0:
         _refuse_translated(found)
     return found
 
 
 def read_range(text: str) -> AddressRange:
-    """A single address, `lo-hi`, CIDR (host bits allowed) or `address(mask)`, wherever it lies. Raises BadValue.
+    """As `parse_range`, wherever it lies; v4-mapped addresses are the IPv4 ones they stand for. Raises BadValue.
 
     For what only narrows: the denied set may hold addresses that nobody may list.
     """
-    typed = text.strip()
+    found = _parse_range(text.strip())
+    if found.version == 6 and found.lo >> 32 == found.hi >> 32 == 0xFFFF:
+        return AddressRange(4, found.lo & LAST[4], found.hi & LAST[4], found.text)
+    return found
+
+
+def _parse_range(typed: str) -> AddressRange:
+    """A single address, `lo-hi`, CIDR (host bits allowed) or `address(mask)`."""
+    if len(typed) > _LONGEST_RANGE:
+        raise BadValue(f"{typed[:_LONGEST_RANGE]}...", "not a remote IP range", _RANGE_REMEDY)
     if "/" in typed:
         return _parse_cidr(typed)
     if "-" in typed:
