@@ -101,7 +101,7 @@ def _clients(before: Group | None, after: Group) -> Iterator[Widening]:
     new, old = after.policy, before.policy if before else None
     if new is None or (old is not None and _same_doors(old, new)):
         return
-    gains = cache(lambda was, is_: _gains(old.connectors.get(was) if old else None, new.connectors[is_]))
+    gains = cache(lambda was, is_: gained(old.connectors.get(was) if old else None, new.connectors[is_]))
     spans: dict[tuple[str | None, str], list[RangeSet]] = {}
     for local in dict.fromkeys((*new.tables, *(old.tables if old else ()))):
         moved: dict[tuple[str | None, str], list[tuple[int, int]]] = {}
@@ -132,14 +132,16 @@ def _same_doors(old: Policy, new: Policy) -> bool:
     return old.bindings == new.bindings and old.bundle.connectors == new.bundle.connectors
 
 
-def _gains(was: CompiledConnector | None, is_: CompiledConnector) -> tuple[str, ...]:
+def gained(was: CompiledConnector | None, is_: CompiledConnector) -> tuple[str, ...]:
     """What a client gains that one connector took and the other takes: rights, then wider lists where it relays."""
+    principals = (None, *dict.fromkeys((*_proved(was), *_proved(is_))))
+    rights = [(principal, _rights(was, principal), _rights(is_, principal)) for principal in principals]
     found = [
         f"{right} as {principal}" if principal else str(right)
-        for principal in (None, *dict.fromkeys((*_proved(was), *_proved(is_))))
-        for right in sorted(_rights(is_, principal) - _rights(was, principal))
+        for principal, before, after in rights
+        for right in sorted(after - before)
     ]
-    if was is not None and was.relays_unproved and is_.relays_unproved:
+    if was is not None and any(Right.ANY_RECIPIENT in before & after for _, before, after in rights):
         lists = ("allowed_recipient_domains", "allowed_sender_domains")
         found += (
             field for field in lists if not within(getattr(was.model, field), getattr(is_.model, field))

@@ -33,6 +33,22 @@ def test_a_temporary_hole_in_a_relay_range_would_widen() -> None:
     assert not findings("expiry-widens", FRONTEND, WIDE, hole, now=NOW + 30 * 86400)
 
 
+def test_a_temporary_limit_within_a_relay_range_would_widen() -> None:
+    limits = {"allowed_recipient_domains": ["fabrikam.com"]}
+    limited = RELAY | {"name": "Limited", "remote_ip_ranges": [until("10.0.0.9")]} | limits
+    finding = only("expiry-widens", FRONTEND, WIDE, limited)
+    assert finding.ranges == ("10.0.0.9",)
+    assert "allowed_recipient_domains" in finding.detail
+    assert not findings("expiry-widens", FRONTEND, WIDE | limits, limited)
+
+
+def test_a_temporary_host_may_not_come_to_log_on_when_it_ends() -> None:
+    users = {"auth_mechanism": ["BasicAuth"], "permission_groups": ["ExchangeUsers", "AnonymousUsers"]}
+    hole = FRONTEND | {"name": "Hole", "remote_ip_ranges": [until("10.0.0.9")]}
+    finding = only("expiry-widens", FRONTEND | users, hole)
+    assert "Accept-Any-Recipient as NT AUTHORITY\\Authenticated Users" in finding.detail
+
+
 def test_where_a_lasting_range_lies_between_nothing_widens() -> None:
     hole = FRONTEND | {"name": "Hole", "remote_ip_ranges": [until("10.0.0.9"), "10.0.0.8/29"]}
     assert not findings("expiry-widens", FRONTEND, WIDE, hole)

@@ -15,10 +15,10 @@ from gatepost.policy.analysis.findings import Finding, Rule, Severity, found
 from gatepost.policy.analysis.lint.context import Context, names, selectors, some
 from gatepost.policy.analysis.ranges import RangeSet, from_spans, ranges
 from gatepost.policy.analysis.sides import Group
+from gatepost.policy.analysis.widening import gained
 from gatepost.policy.dialogue.compiled import Policy, connectors_by_binding, expires_at
 from gatepost.policy.model.addresses import AddressRange, parse_range
 from gatepost.policy.model.connector import ReceiveConnector
-from gatepost.policy.model.rights import EFFECTIVE, Right
 
 EXPIRY_WIDENS = Rule(
     "expiry-widens",
@@ -55,10 +55,9 @@ def findings(context: Context, group: Group) -> Iterator[Finding]:
         by_name = {connector.name: connector for connector in connectors}
         for (before, after), clients in _gaining(policy, connectors, context.side.now).items():
             both = (by_name[before], by_name[after])
-            gained = sorted(_gained(policy, before, after))
             yield found(
                 EXPIRY_WIDENS,
-                f"{clients.told()} fall from {before!r} to {after!r} and gain {some(gained)}",
+                f"{clients.told()} fall from {before!r} to {after!r} and gain {some(_gained(policy, before, after))}",
                 pointer=context.pointer(both[0], "remote_ip_ranges"),
                 selectors=selectors(both),
                 ranges=clients,
@@ -66,11 +65,8 @@ def findings(context: Context, group: Group) -> Iterator[Finding]:
             )
 
 
-def _gained(policy: Policy, before: str, after: str) -> set[Right]:
-    held = [
-        policy.connectors[name].rights(policy.connectors[name].first_principal) for name in (before, after)
-    ]
-    return set((held[1] - held[0]) & EFFECTIVE)
+def _gained(policy: Policy, before: str, after: str) -> tuple[str, ...]:
+    return gained(policy.connectors[before], policy.connectors[after])
 
 
 def _gaining(
