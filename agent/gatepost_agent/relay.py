@@ -64,7 +64,7 @@ class RelayFigures:
         return self._relay.devices()
 
     def queue(self) -> dict[str, float]:
-        """Figures of the queue; ages in seconds."""
+        """Figures of the queue; ages, and the time spent in transactions since the start, in seconds."""
         status = self._spool.status()
         oldest_at = status.oldest_received_at
         return {
@@ -74,6 +74,8 @@ class RelayFigures:
             "bytes": float(status.bytes),
             "oldest_s": 0.0 if oldest_at is None else max(0.0, self._clock() - oldest_at),
             "accepting": float(status.accepting),
+            "transactions": float(status.transactions),
+            "commit_s": status.commit_s,
         }
 
     def acknowledge(self, counted: CounterSet) -> None:

@@ -4,7 +4,6 @@ Prints medians and the ratio of each load, peak memory and syncs per message. `B
 """
 
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ from deploy.demo.processes import free_port
 from deploy.demo.stack import Stack
 from tests.bench import postfix
 from tests.bench.postfix import Sink
+from tests.bench.processes import family, peak, processor_s
 
 PAIRS = int(os.environ.get("BENCH_PAIRS", "5"))
 SCALE = float(os.environ.get("BENCH_SCALE", "1"))
@@ -37,6 +37,20 @@ send_connectors:
 """
 
 
+class Side(NamedTuple):
+    """One of the two: where it listens, and its (first) process."""
+
+    port: int
+    pid: int
+
+
+class Run(NamedTuple):
+    """Messages a second, and what each cost on the processor: the second is less a matter of who else is there."""
+
+    per_s: float
+    cost_ms: float
+
+
 class Load(NamedTuple):
     """One kind of traffic, and the floor of its ratio (design section 8; 0: none is set)."""
 
@@ -47,8 +61,17 @@ class Load(NamedTuple):
     recipients: int = 1
     floor: float = 0.0
 
+    def measure(self, sink: Sink, side: Side) -> Run:
+        before = processor_s(side.pid)
+        per_s = self.run(sink, side.port)
+        return Run(per_s, (processor_s(side.pid) - before) / self.number * 1000)
+
+    @property
+    def number(self) -> int:
+        return max(20, int(self.messages * SCALE))
+
     def run(self, sink: Sink, port: int) -> float:
-        messages = max(20, int(self.messages * SCALE))
+        messages = self.number
         return postfix.timed(
             sink, port, messages=messages, sessions=20, octets=self.octets, keep_open=self.keep_open,
             recipients=self.recipients,
@@ -65,7 +88,7 @@ LOADS = (
 
 
 @contextmanager
-def _agent(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
+def relaying(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
     """An agent that relays to the sink: its port and its process id."""
     folder.mkdir()
     with Stack(folder, addresses={"mx1": "127.0.0.1"}) as stack:
@@ -76,32 +99,13 @@ def _agent(folder: Path, sink: int) -> Iterator[tuple[int, int]]:
         yield stack.port, program.pid
 
 
-def _peak(pids: list[int]) -> int:
-    """Sum of the peak resident memory of processes, in octets."""
-    total = 0
-    for pid in pids:
-        found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-        total += int(found[1]) * 1024 if found else 0
-    return total
-
-
-def _family(pid: int) -> list[int]:
-    """A process and all its descendants."""
-    children = (
-        word
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for word in (task / "children").read_text().split()
-    )
-    return [pid, *(member for child in children for member in _family(int(child)))]
-
-
 def _syncs(pid: int, sink: Sink, port: int) -> float | None:
     """fsync and fdatasync calls for each message, counted by strace; None where it is not on this machine."""
     strace = shutil.which("strace")
     if strace is None:
         return None
     with tempfile.NamedTemporaryFile("r") as report:
-        pids = [word for one in _family(pid) for word in ("-p", str(one))]
+        pids = [word for one in family(pid) for word in ("-p", str(one))]
         command = [strace, "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", report.name, *pids]
         watcher = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
@@ -124,30 +128,36 @@ def main() -> None:
         try:
             with (
                 postfix.peer(root / "peer", port, sink.port),
-                _agent(root / "agent", sink.port) as (own, pid),
+                relaying(root / "agent", sink.port) as (own, pid),
             ):
-                _compare(sink, own, port)
-                _weigh(root / "peer", pid, sink, own, port)
+                master = postfix.master_pid(root / "peer")
+                _compare(sink, Side(own, pid), Side(port, master))
+                _weigh(sink, Side(own, pid), Side(port, master))
         finally:
             sink.close()
 
 
-def _compare(sink: Sink, own: int, peer: int) -> None:
-    print(f"{'load':28} {'gatepost/s':>11} {'postfix/s':>11} {'ratio':>7} {'floor':>6}")
-    for load in LOADS:
-        pairs = [(load.run(sink, own), load.run(sink, peer)) for _ in range(PAIRS)]
-        ours, theirs = (statistics.median(side) for side in zip(*pairs, strict=True))
-        ratio = statistics.median(a / b for a, b in pairs)
-        print(f"{load.name:28} {ours:11.0f} {theirs:11.0f} {ratio:6.2f}x {load.floor or '':>6}", flush=True)
-
-
-def _weigh(folder: Path, pid: int, sink: Sink, own: int, port: int) -> None:
-    master = postfix.master_pid(folder)
+def _compare(sink: Sink, own: Side, peer: Side) -> None:
     print(
-        f"peak memory: gatepost {_peak([pid]) / 2**20:.0f} MB, postfix {_peak(_family(master)) / 2**20:.0f} MB"
+        f"{'load':28} {'gatepost/s':>11} {'postfix/s':>11} {'ratio':>7} {'floor':>6}   {'processor ms a message':>22}"
     )
-    for name, process, at in (("gatepost", pid, own), ("postfix", master, port)):
-        syncs = _syncs(process, sink, at)
+    for load in LOADS:
+        pairs = [(load.measure(sink, own), load.measure(sink, peer)) for _ in range(PAIRS)]
+        ours, theirs = (statistics.median(run.per_s for run in side) for side in zip(*pairs, strict=True))
+        costs = [statistics.median(run.cost_ms for run in side) for side in zip(*pairs, strict=True)]
+        ratio = statistics.median(a.per_s / b.per_s for a, b in pairs)
+        print(
+            f"{load.name:28} {ours:11.0f} {theirs:11.0f} {ratio:6.2f}x {load.floor or '':>6}"
+            f"   {costs[0]:10.2f} v {costs[1]:9.2f}",
+            flush=True,
+        )
+
+
+def _weigh(sink: Sink, own: Side, peer: Side) -> None:
+    ours, theirs = peak([own.pid]), peak(family(peer.pid))
+    print(f"peak memory: gatepost {ours / 2**20:.0f} MB, postfix {theirs / 2**20:.0f} MB")
+    for name, side in (("gatepost", own), ("postfix", peer)):
+        syncs = _syncs(side.pid, sink, side.port)
         print(f"syncs per message, {name}: {'strace is not here' if syncs is None else f'{syncs:.2f}'}")
 
 
