@@ -24,6 +24,14 @@ def test_a_top_level_domain_or_public_suffix(domain: str) -> None:
     assert (finding.pointer, finding.acknowledgeable) == ("/accepted_domains/1/domain", True)
 
 
+def test_sub_domains_of_a_suffix_are_more_than_the_suffix() -> None:
+    alone, below = (
+        only("accepted-public-suffix", accepted_domains=[{"domain": "co.uk", "match_sub_domains": match}])
+        for match in (False, True)
+    )
+    assert alone.id != below.id
+
+
 @pytest.mark.parametrize("domain", ["contoso.com", "*.contoso.co.uk", "contoso.co.uk"])
 def test_an_organisations_own_domain_is_none(domain: str) -> None:
     assert not findings("accepted-public-suffix", **accepted(domain))

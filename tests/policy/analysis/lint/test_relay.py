@@ -71,6 +71,7 @@ def test_public_addresses_are_told_exactly() -> None:
         ["1.0.0.0-223.255.255.255"],
         ["::/0"],
         ["2000::/3"],
+        ["2000::/5", "2800::/5"],
     ],
 )
 def test_the_internet_cannot_be_acknowledged_however_it_is_written(texts: list[str]) -> None:
@@ -121,3 +122,27 @@ def test_a_connector_for_servers_to_come_is_judged_as_well() -> None:
     assert only("relay-everything", FRONTEND, *halves).connectors == ("low", "high")
     assert only("relay-everything", *halves, servers=()).servers == ()
     assert not findings("relay-everything", FRONTEND, *(half | {"enabled": False} for half in halves))
+
+
+def test_what_was_taken_on_within_limits_is_another_finding_without_them() -> None:
+    def ids(**limits: list[str]) -> str:
+        return only("relay-public", FRONTEND, relay("203.0.113.7", **limits)).id
+
+    within = ids(allowed_recipient_domains=["fabrikam.com"])
+    seen = {
+        within,
+        ids(),
+        ids(allowed_recipient_domains=["fabrikam.com", "litware.com"]),
+        ids(allowed_recipient_domains=["fabrikam.com"], allowed_sender_domains=["contoso.com"]),
+    }
+    assert len(seen) == 4
+    assert within == ids(allowed_recipient_domains=["fabrikam.com"])
+
+
+def test_one_connector_without_limits_is_none_for_all() -> None:
+    limited = relay("203.0.113.7", allowed_recipient_domains=["fabrikam.com"])
+    other = relay("203.0.113.8", name="Other")
+    assert (
+        only("relay-public", FRONTEND, limited, other).id
+        == only("relay-public", FRONTEND, relay("203.0.113.7"), other).id
+    )

@@ -79,7 +79,8 @@ def findings(context: Context) -> Iterator[Finding]:
             yield found(EVERY_DOMAIN, "the accepted domain * names every domain there is", pointer=pointer)
         elif _suffix(entry.domain):
             detail = f"{entry.domain} belongs to a registry, not to one organisation"
-            yield found(PUBLIC_SUFFIX, detail, pointer=pointer, subject=entry.domain)
+            below = " and below" if entry.match_sub_domains else ""
+            yield found(PUBLIC_SUFFIX, detail, pointer=pointer, subject=entry.domain + below)
 
 
 def _suffix(pattern: str) -> bool:

@@ -15,8 +15,8 @@ from gatepost.policy.model.connector import ReceiveConnector
 
 WIDE = {4: 2**16, 6: 2**80}
 """More addresses than a /16 of IPv4 or a /48 of IPv6: a site, not a list of hosts."""
-EVERYTHING = {4: 2**31, 6: 2**125}
-"""From half of IPv4 on, or as much as all of global unicast IPv6, it is the internet, whatever is left out."""
+EVERYTHING = {4: 2**31, 6: 2**124}
+"""From half of IPv4, or of global unicast IPv6 (2000::/4 is all that is in use), it is the internet."""
 
 PRIVATE_SPACE = ranges(PRIVATE)
 
@@ -96,4 +96,16 @@ def _found(
         selectors=selectors(concerned),
         ranges=over,
         connectors=names(concerned),
+        subject=_limits(concerned),
+    )
+
+
+def _limits(relaying: list[ReceiveConnector]) -> str:
+    """What limits all of them but ranges: who takes on a finding takes it on within these, so without is another."""
+    lists = ("allowed_recipient_domains", "allowed_sender_domains")
+    held = {field: [getattr(connector, field) for connector in relaying] for field in lists}
+    return " ".join(
+        f"{field}: {', '.join(sorted({domain for domains in listed for domain in domains}))}"
+        for field, listed in held.items()
+        if all(listed)
     )
