@@ -1,6 +1,7 @@
 """The command line's grammar."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TypeAlias
 
@@ -12,7 +13,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and how it is used."""
-        self.print_usage()
+        self.print_usage(sys.stderr)
         self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
@@ -20,6 +21,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     """Every command with its options; `command` names the one chosen."""
     top = Parser(prog="gatepost-agent", description="The SMTP relay of Gatepost on a mail host.")
     top.add_argument("--version", action="version", version=version)
+    _shared(top, None, None, "text")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     _enroll(commands)
     _run(commands)
@@ -37,12 +39,21 @@ if TYPE_CHECKING:
 def _command(commands: "Commands", name: str, told: str, *, command: str = "") -> argparse.ArgumentParser:
     made = commands.add_parser(name, help=told, description=told)
     made.set_defaults(command=command or name)
-    made.add_argument("--state-dir", type=Path, help="the agent's state folder (GATEPOST_AGENT_STATE_DIR)")
-    made.add_argument(
-        "--config-dir", type=Path, help="guard.toml, agent.toml and named secrets; in the state folder"
-    )
-    made.add_argument("--output", choices=("text", "json"), default="text", help="how answers are written")
+    _shared(
+        made, *[argparse.SUPPRESS] * 3
+    )  # what stands before the command stays where nothing stands after it
     return made
+
+
+def _shared(
+    made: argparse.ArgumentParser, state_dir: str | None, config_dir: str | None, output: str
+) -> None:
+    folder = "the agent's state folder (GATEPOST_AGENT_STATE_DIR)"
+    made.add_argument("--state-dir", type=Path, metavar="DIR", default=state_dir, help=folder)
+    config = "guard.toml, agent.toml and named secrets; in the state folder"
+    made.add_argument("--config-dir", type=Path, metavar="DIR", default=config_dir, help=config)
+    how = "how answers are written"
+    made.add_argument("--output", choices=("text", "json"), default=output, help=how)
 
 
 def _enroll(commands: "Commands") -> None:
@@ -87,6 +98,7 @@ def _operating(commands: "Commands") -> None:
 
 def _queue(commands: "Commands") -> None:
     group = commands.add_parser("queue", help="Look at and change the queue, with the agent running or not.")
+    _shared(group, *[argparse.SUPPRESS] * 3)
     acts = group.add_subparsers(required=True, metavar="ACT")
     _selecting(_command(acts, "list", "The queued messages.", command="queue list"))
     _command(acts, "show", "Everything about messages.", command="queue show").add_argument(

@@ -43,9 +43,9 @@ def _act(command: str) -> Act:
         "run": _run,
         "status": _status,
         "deny": _deny,
-        "trust": lambda o, s: _asked(o, s, "trust", {"fingerprint": o.fingerprint}),
-        "set-url": lambda o, s: _asked(o, s, "set-url", {"urls": o.urls}),
-        "clock": lambda o, s: _asked(o, s, "clock", {"reset": o.reset}),
+        "trust": lambda o, s: _asked(o, s, "trust", {"fingerprint": o.fingerprint}, printing.trusted_lines),
+        "set-url": lambda o, s: _asked(o, s, "set-url", {"urls": o.urls}, printing.url_lines),
+        "clock": lambda o, s: _asked(o, s, "clock", {"reset": o.reset}, printing.fields),
         "queue export": _export,
         "queue import": _import,
         "queue check": _check,
@@ -134,14 +134,21 @@ def _status(options: argparse.Namespace, settings: Settings) -> int:
     return code
 
 
-def _asked(options: argparse.Namespace, settings: Settings, command: str, arguments: dict[str, Any]) -> int:
-    _print(options.output, ask(settings.state_dir, command, arguments), printing.fields)
+def _asked(
+    options: argparse.Namespace,
+    settings: Settings,
+    command: str,
+    arguments: dict[str, Any],
+    line: Callable[[Row], Iterable[str]],
+) -> int:
+    _print(options.output, ask(settings.state_dir, command, arguments), line)
     return 0
 
 
 def _deny(options: argparse.Namespace, settings: Settings) -> int:
     command = "lift" if options.remove else "deny"
-    return _asked(options, settings, command, {"range": options.range, "reason": options.reason})
+    asked = {"range": options.range, "reason": options.reason}
+    return _asked(options, settings, command, asked, printing.denied_lines)
 
 
 def _selected(options: argparse.Namespace) -> dict[str, Any]:

@@ -75,6 +75,24 @@ def test_the_status_of_no_agent_is_unknown(run: Run) -> None:
     assert json.loads(told)["health"] == "unknown"
 
 
+def test_the_state_folder_may_stand_before_or_after_the_command(run: Run, tmp_path: Path) -> None:
+    folder = str(tmp_path / "elsewhere")
+    for words in (
+        ("--state-dir", folder, "status"),
+        ("status", "--state-dir", folder),
+        ("--state-dir", "no", "status", "--state-dir", folder),
+    ):
+        assert run(*words)[1] == f"UNKNOWN no agent runs on {folder}\n"
+    assert folder in run("queue", "--state-dir", folder, "list")[2]
+    assert "no agent runs" in json.loads(run("--output", "json", "deny", "10.0.0.1")[1])["error"]
+
+
+def test_what_is_wrong_with_the_words_is_no_answer(run: Run) -> None:
+    code, answer, told = run("dance")
+    assert (code, answer) == (64, "")
+    assert "usage: gatepost-agent" in told
+
+
 def test_errors_are_json_too_when_json_was_asked_for(run: Run) -> None:
     code, out, err = run("deny", "10.0.0.1", "--output", "json")
     assert code == 1

@@ -188,6 +188,10 @@ class Applier:
         self._swap(config)
         around.denials.keep(())
         self._note(offer, "applied")
+        where = ", ".join(around.doors.addresses()) or "nothing"
+        log.info(
+            "generation %d of revision %s runs, listening on %s", offer.generation, offer.revision, where
+        )
         around.fault("swapped")
         self._begin_probation()
 
@@ -287,6 +291,7 @@ class Applier:
             await asyncio.sleep(SAVE_AGAIN_S)
         self._around.store.sweep()
         self._around.changed()
+        log.info("generation %d has settled", self._around.store.state.floor)
 
     async def _settled_on_disk(self) -> bool:
         async with self._turn:

@@ -29,11 +29,29 @@ def status_lines(row: Row) -> Iterator[str]:
         f"queue          {queue['messages']:.0f} messages, {queue['held']:.0f} held, {queue['kept']:.0f} kept, "
         f"oldest {queue['oldest_s']:.0f} s"
     )
-    for entry in row["denied"]:
-        yield f"denied         {entry['range']} ({entry['effect']}, {entry['source']}) {shown(entry['reason'])}"
+    if row["denied"]:
+        yield from denied_lines(row)
     yield f"control plane  {_contact(row)}"
     if row["clock"]["held_s"] > 1:
         yield f"clock          the host's is {row['clock']['held_s']:.0f} s behind the latest time seen"
+
+
+def denied_lines(row: Row) -> Iterator[str]:
+    """Who is denied on this host, and why."""
+    if not row["denied"]:
+        yield "denied         nobody"
+    for entry in row["denied"]:
+        yield f"denied         {entry['range']} ({entry['effect']}, {entry['source']}) {shown(entry['reason'])}"
+
+
+def trusted_lines(row: Row) -> Iterator[str]:
+    """What `trust` waits for now."""
+    yield f"{row['expected']} is trusted as soon as the control plane shows that key"
+
+
+def url_lines(row: Row) -> Iterator[str]:
+    """Where the agent checks in from now on."""
+    yield from (f"url            {shown(url)}" for url in row["urls"])
 
 
 def _running(row: Row) -> str:

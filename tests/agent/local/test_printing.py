@@ -1,0 +1,22 @@
+"""Rows as people read them."""
+
+from gatepost_agent.local.printing import denied_lines, trusted_lines, url_lines
+
+
+def test_who_is_denied_is_a_line_each() -> None:
+    entry = {"range": "10.0.0.1", "effect": "no_service", "source": "deny", "reason": "floods\x1b[2J"}
+    assert list(denied_lines({"denied": [entry]})) == [
+        r"denied         10.0.0.1 (no_service, deny) floods\x1b[2J"
+    ]
+    assert list(denied_lines({"denied": []})) == ["denied         nobody"]
+
+
+def test_a_key_is_waited_for_and_urls_are_listed() -> None:
+    assert list(trusted_lines({"expected": "sha256:00"})) == [
+        "sha256:00 is trusted as soon as the control plane shows that key"
+    ]
+    urls = {"urls": ["https://a.contoso.com", "https://b.contoso.com"]}
+    assert list(url_lines(urls)) == [
+        "url            https://a.contoso.com",
+        "url            https://b.contoso.com",
+    ]
