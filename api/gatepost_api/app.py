@@ -66,6 +66,18 @@ NOUNS: tuple[APIRouter, ...] = (
 )
 
 
+CONVENTIONS = """
+* Refusals are problems (RFC 9457): `type` is stable, `errors` names each fault with a JSON pointer, the value and the
+  remedy, `instance` is the request's id, which is in `X-Request-Id`, in logs and in the audit trail too.
+* What changes an existing object needs `If-Match` with its `ETag`: 428 without, 412 when somebody was faster.
+* `Idempotency-Key` on a POST: a repeat within a day gets the first answer, with `Idempotency-Replayed: true`. An answer
+  that held a secret is not given again (409 `secret-already-shown`).
+* Listings have `limit` and `cursor`; `next_cursor`, and `Link: rel="next"`, lead on. An unknown filter is refused.
+* `Prefer: wait=60` on reads of what converges (servers, rollouts) waits for the end, and gives the present state.
+* Durations end in `_s`, sizes in `_bytes`; connector settings are Exchange's, in snake_case and in Exchange's forms.
+"""
+
+
 def operation_id(route: APIRoute) -> str:
     """The function's own name: generated clients read well; a test keeps the names unique."""
     return route.name
@@ -119,6 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
     described: dict[str, Any] = {
         "title": "Gatepost",
         "summary": "One door for device mail: connectors, revisions, agents.",
+        "description": CONVENTIONS,
         "version": __version__,
         "lifespan": lifespan(settings),
         "generate_unique_id_function": operation_id,

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Annotated, NamedTuple
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -113,7 +113,11 @@ async def find_api_token(session: AsyncSession, text: str, now: datetime) -> Api
 
 
 async def authenticate(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+    request: Request,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)],
+    reason: Annotated[
+        str, Header(alias="X-Reason", max_length=1000, description="Why; kept in the audit trail")
+    ] = "",
 ) -> Caller:
     """The caller of the user plane; NotAuthenticated without a live API token."""
     database: Database = request.app.state.database
@@ -132,7 +136,7 @@ async def authenticate(
         role=Role[found.role],
         remote=remote_address(request),
         request_id=request.scope.get("request_id", ""),
-        reason=request.headers.get("x-reason", ""),
+        reason=reason,
     )
 
 

@@ -16,6 +16,7 @@ from prometheus_client import (
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from gatepost_api.auth import Viewer
+from gatepost_api.errors import NotFound
 from gatepost_api.problems import RESPONSES, known_problems
 from gatepost_api.schema import schema_state
 
@@ -80,7 +81,10 @@ async def metrics(request: Request, caller: Viewer) -> Response:
     return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/problems/{slug}", responses={404: {"description": "No such problem"}})
-async def get_problem_type(slug: str, caller: Viewer) -> dict[str, list[dict[str, str | int]]]:
+@router.get("/problems/{slug}")
+async def get_problem_type(slug: str, caller: Viewer) -> dict[str, str | int]:
     """What a problem's `type` stands for."""
-    return {"problems": [row for row in known_problems() if row["type"] == f"/problems/{slug}"]}
+    for row in known_problems():
+        if row["type"] == f"/problems/{slug}":
+            return row
+    raise NotFound(f"There is no problem type {slug!r}.")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import ColumnElement, Select, Table, delete, false, func, select
+from sqlalchemy import ColumnElement, Select, Table, delete, false, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,6 +21,7 @@ from gatepost_api.tables import Assignment, Attempt, AuditEvent, Base, BundleRow
 EVERY_S = 3600.0
 FIRST_S = 30.0
 BATCH = 2000
+VACUUMED_PAGES = 2000
 KEPT_ATTEMPTS = 20
 FOLD_AFTER = timedelta(days=8)  # agents keep closed totals for 7 days
 FOLD_ABOVE = 50
@@ -47,6 +48,8 @@ async def sweep(database: Database, now: datetime, audit_days: int) -> int:
     gone += await _delete(database, cast("Table", Attempt.__table__), Attempt.id.in_(_surplus_attempts()))
     async with database.writing() as session:
         await fold_counters(session, now)
+        if database.is_sqlite:
+            await session.execute(text(f"PRAGMA incremental_vacuum({VACUUMED_PAGES})"))
     return gone
 
 

@@ -35,8 +35,9 @@ async def test_a_problem_has_its_members_and_the_request_id(small_world: World) 
         "instance": "mine-1",
         "errors": [],
     }
-    listed = await small_world.viewer.get("/problems/not-found")
-    assert listed.json()["problems"][0]["status"] == 404
+    told = await small_world.viewer.get(answer.json()["type"])
+    assert told.json() == {"type": "/problems/not-found", "status": 404, "title": "There is no such object"}
+    assert (await small_world.viewer.get("/problems/nothing")).status_code == 404
 
 
 async def test_a_commit_that_fails_is_a_503_and_never_a_200(
