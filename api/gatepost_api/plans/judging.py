@@ -8,7 +8,7 @@ from gatepost.policy.analysis.findings import Acknowledgement, Finding, Severity
 from gatepost.policy.analysis.lint import lint
 from gatepost.policy.analysis.plan import Plan, plan
 from gatepost.policy.analysis.sides import Side
-from gatepost.policy.model.bundle import RelayUser, Server
+from gatepost.policy.model.bundle import RelayUser, Server, selects
 from gatepost.policy.model.document import FleetDocument
 from gatepost_api.documents import document_of
 from gatepost_api.revisions.rendering import Rendered, ServerFacts, render_fleet
@@ -57,8 +57,10 @@ def holding_one(
     acknowledgements: Sequence[Acknowledgement],
     now: float,
 ) -> tuple[Finding, ...]:
-    """The open findings that keep one new server from running what is published."""
-    side = Side(_document(text), [_server(server)], now=now, users=users)
+    """The open findings that keep one new server from running what is published; other servers' doors are not its."""
+    document, host = _document(text), _server(server)
+    mine = tuple(connector for connector in document.connectors if selects(connector.servers, host))
+    side = Side(document.model_copy(update={"connectors": mine}), [host], now=now, users=users)
     found = open_findings(lint(side), acknowledgements, now)
     return tuple(finding for finding in found if finding.severity is Severity.BLOCKING)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,22 +11,25 @@ from gatepost_api.plans.judging import Published
 from gatepost_api.relay_users import repository as relay_users
 from gatepost_api.revisions import repository as revisions
 from gatepost_api.servers import assigning
+from gatepost_api.servers import repository as server_rows
 from gatepost_api.tables import Acknowledgement as AcknowledgementRow
 from gatepost_api.tables import Server
 
 
 async def published_side(session: AsyncSession, servers: Sequence[Server]) -> Published:
-    """The revision in force, those servers that run it, under the facts it was published with, and relay users."""
+    """The revision in force, those servers that shall run it, under the facts it was published with, and relay users.
+
+    A server that came since shall run it too, unless it is blocked: then it runs nothing, and all would be new there.
+    """
     latest = await revisions.latest(session)
     users = await relay_users.bundled(session)
     if latest is None:
         return Published("", (), users)
-    known: dict[str, Any] = latest.servers
-    return Published(
-        latest.document,
-        tuple(assigning.published_facts_of(server) for server in servers if server.id in known),
-        users,
-    )
+    rows = await server_rows.assignments(session)
+    running = [
+        server for server in servers if server.id in latest.servers or rows[server.id].state != "blocked"
+    ]
+    return Published(latest.document, tuple(map(assigning.published_facts_of, running)), users)
 
 
 async def acknowledgements(session: AsyncSession) -> list[Acknowledgement]:

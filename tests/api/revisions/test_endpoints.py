@@ -1,9 +1,12 @@
 """Publishing, findings that hold it up, acknowledgements, and going back."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
+from gatepost_api.tables import Acknowledgement
 from tests.support.control_plane import DOCUMENT, World
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +140,60 @@ async def test_a_new_server_that_findings_hold_up_is_blocked_with_the_reason(wor
     )
     assert (await world.publish()).status_code == 201
     assert (await agent.checkin()).offer is not None
+
+
+PUBLIC = DOCUMENT.replace("192.168.5.10,", "203.0.113.7,").replace(
+    "Anonymous Relay\n", 'Anonymous Relay\n    servers: ["site=fra"]\n'
+)
+RACK = """
+  - name: Rack
+    servers: ["rack=1"]
+    bindings: ["0.0.0.0:25"]
+    remote_ip_ranges: [203.0.113.9]
+    permission_groups: [AnonymousUsers]
+    permissions:
+      - {principal: 'NT AUTHORITY\\ANONYMOUS LOGON', rights: [Ms-Exch-SMTP-Accept-Any-Recipient]}
+"""
+
+
+async def acknowledged(world: World, text: str, until: datetime) -> None:
+    """Publish, with an admin who takes on what may be taken on."""
+    refused = await world.publish(text)
+    ids = [{"id": f["id"], "reason": "ours", "until": until.isoformat()} for f in refused.json()["findings"]]
+    body = {"acknowledgements": ids}
+    answer = await world.admin.post("/v1/revisions", json=body, headers=await tag(world))
+    assert answer.status_code == 201, answer.text
+
+
+async def test_findings_about_other_servers_do_not_block_a_new_one(world: World) -> None:
+    both = {"site": "fra", "rack": "1"}
+    await world.enroll("mx1", labels=both)
+    await acknowledged(
+        world,
+        PUBLIC.replace("send_connectors:", RACK + "send_connectors:"),
+        datetime.now(UTC) + timedelta(days=1),
+    )
+    for name, labels in (("mx2", both), ("mx3", {"site": "muc"})):
+        agent = await world.enroll(name, labels=labels)
+        assert (await world.server(agent))["assignment"]["state"] == "pending"
+
+
+async def test_a_new_server_does_not_make_a_narrower_draft_a_wider_one(world: World) -> None:
+    await world.enroll("mx1", labels={"site": "fra"})
+    await acknowledged(world, PUBLIC, datetime.now(UTC) + timedelta(days=1))
+    await world.enroll("mx2", labels={"site": "fra"})
+    async with world.app.state.database.writing() as session:
+        await session.execute(delete(Acknowledgement))
+    narrower = await world.publish(PUBLIC.replace("192.168.5.11, ", ""))
+    assert narrower.status_code == 201, narrower.text
+
+
+async def test_what_a_blocked_server_would_run_is_all_new_there(world: World) -> None:
+    await world.enroll("mx1", labels={"site": "fra"})
+    await acknowledged(world, PUBLIC, datetime.now(UTC) + timedelta(days=1))
+    async with world.app.state.database.writing() as session:
+        await session.execute(delete(Acknowledgement))
+    blocked = await world.enroll("mx2", labels={"site": "fra"})
+    assert (await world.server(blocked))["assignment"]["state"] == "blocked"
+    held = await world.publish(PUBLIC.replace("192.168.5.11, ", ""))
+    assert held.json()["type"] == "/problems/refused-by-policy"
