@@ -19,6 +19,7 @@ from gatepost_api.db import Database
 from gatepost_api.tables import Assignment, BundleRow, Denied, FleetClock, Revision, Server
 
 POLL_S = 3.0
+FARTHEST = 2**32
 CACHED_BUNDLE_BYTES = 64 * 1024 * 1024
 log = structlog.get_logger("gatepost_api")
 
@@ -82,6 +83,17 @@ class Fleet:
             self.denied, self.denied_v = denied, clock.denied_v
             self._parking.wake(self._parking.parked())
         self.announce()
+
+    async def overtake(self, version: int) -> None:
+        """Set the clock to a later value that it had once, so that the next change is newer than what agents know.
+
+        It had it before the database was restored from a backup. What no clock reaches by counting is passed over.
+        """
+        if not self.v < version < self.v + FARTHEST:
+            return
+        async with self._database.writing() as session:
+            await session.execute(update(FleetClock).where(FleetClock.v < version).values(v=version))
+        await self.catch_up()
 
     async def bundle(self, digest: str) -> bytes | None:
         """The envelope of a bundle as JSON; kept in memory within a bound, since many agents ask for one."""

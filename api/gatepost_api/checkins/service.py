@@ -31,6 +31,10 @@ from gatepost_api.fleet import Desired, Fleet
 from gatepost_api.settings import Settings
 
 RECONNECT_SPREAD_S = 30
+_AHEAD = (
+    "The host has a later denied set than this control plane, which was restored from a backup. The next block or "
+    "unblock replaces it: block again what was blocked since."
+)
 log = structlog.get_logger("gatepost_api")
 
 
@@ -104,6 +108,7 @@ class Desk:
         """Store what the report says that is not stored yet; the state machine moves with it."""
         now = datetime.now(UTC)
         self._intake.heard(server_id, now)
+        await self._fleet.overtake(report.denied_version)
         desired = self._fleet.desired[server_id]
         change = change_of(desired, report)
         report = self._with_conditions(server_id, report)
@@ -120,16 +125,17 @@ class Desk:
 
     def _with_conditions(self, server_id: str, report: CheckinRequest) -> CheckinRequest:
         """The report with what we know of the host and it does not."""
-        other = self._duplicates.get(server_id)
-        if other is None:
+        found = []
+        if other := self._duplicates.get(server_id):
+            told = f"Another host at {other} used the same identity and was turned away."
+            found.append(Condition(type="DuplicateIdentity", status="True", reason="TwoHosts", message=told))
+        if report.denied_version > self._fleet.denied_v:
+            found.append(
+                Condition(type="DeniedSetAhead", status="True", reason="RestoredBackup", message=_AHEAD)
+            )
+        if not found:
             return report
-        condition = Condition(
-            type="DuplicateIdentity",
-            status="True",
-            reason="TwoHosts",
-            message=f"Another host at {other} used the same identity and was turned away.",
-        )
-        health = report.health.model_copy(update={"conditions": (*report.health.conditions, condition)})
+        health = report.health.model_copy(update={"conditions": (*report.health.conditions, *found)})
         return report.model_copy(update={"health": health})
 
     def _move(self, desired: Desired, change: Change | None) -> None:

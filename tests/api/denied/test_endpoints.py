@@ -58,3 +58,30 @@ async def test_addresses_that_nobody_may_list_can_be_blocked(world: World) -> No
     for text in ("2002:a01:203::/48", "64:ff9b::a01:203", "::ffff:10.1.2.3"):
         made = await world.operator.post("/v1/denied-set", json={"range": text})
         assert made.status_code == 201, made.text
+
+
+async def test_after_a_restored_backup_agents_keep_their_blocks_and_take_new_ones(world: World) -> None:
+    agent = await world.enroll("mx1")
+    agent.denied_version = 1_000
+    reply = await agent.checkin()
+    assert reply.denied is None
+    conditions = (await world.server(agent))["health"]["conditions"]
+    assert [one["reason"] for one in conditions if one["type"] == "DeniedSetAhead"] == ["RestoredBackup"]
+    await world.operator.post("/v1/denied-set", json={"range": "10.9.9.9"})
+    reply = await agent.checkin()
+    assert reply.denied is not None
+    listed = DeniedList.model_validate_json(verify(reply.denied, "directive", agent.keys))
+    assert listed.version > 1_000
+    assert [row.range for row in listed.entries] == ["10.9.9.9"]
+    agent.denied_version = listed.version
+    await agent.checkin()
+    conditions = (await world.server(agent))["health"]["conditions"]
+    assert "DeniedSetAhead" not in [one["type"] for one in conditions]
+
+
+async def test_a_version_that_no_clock_reaches_is_passed_over(world: World) -> None:
+    agent = await world.enroll("mx1")
+    before = world.app.state.fleet.v
+    agent.denied_version = 2**60
+    await agent.checkin()
+    assert world.app.state.fleet.v == before
