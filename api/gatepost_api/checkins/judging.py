@@ -68,10 +68,11 @@ def change_of(desired: Desired, report: CheckinRequest) -> Change | None:
 def unknown_generation(desired: Desired, report: CheckinRequest) -> str:
     """Why the server has to be held: it reports a generation that was not issued here. Empty when all is well.
 
-    It happens when the control plane was restored from a backup, or two hosts share an identity.
+    It happens when the control plane was restored from a backup, or two hosts share an identity. What an offer that
+    failed verification claims to be counts for nothing: anybody on the way may have made it.
     """
-    reported = [item.generation for item in (report.running, report.last_attempt) if item is not None]
-    highest = max(reported, default=0)
+    attempt = report.last_attempt if report.last_attempt and report.last_attempt.phase != "verify" else None
+    highest = max((item.generation for item in (report.running, attempt) if item is not None), default=0)
     if highest <= desired.generation:
         return ""
     return (

@@ -90,3 +90,11 @@ def test_a_generation_that_was_not_issued_here_holds_the_server() -> None:
     assert "adopt" in change.reason
     assert change_of(desired(state="held"), said) is None
     assert unknown_generation(desired(9), said) == ""
+
+
+def test_an_offer_that_failed_verification_holds_nobody() -> None:
+    said = report((4, OTHER), (900, "rejected"))
+    assert said.last_attempt is not None
+    forged = said.last_attempt.model_copy(update={"phase": "verify"})
+    assert change_of(desired(), said.model_copy(update={"last_attempt": forged})) is None
+    assert is_offered(desired(), said.model_copy(update={"last_attempt": forged}))
