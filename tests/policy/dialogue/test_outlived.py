@@ -22,8 +22,9 @@ OLD, NEW = (verifier(bytes(16), secret) for secret in (b"old", b"new"))
 SENDERS = ("erp@contoso.com", "orders@contoso.com")
 
 
-def policy(*users: RelayUser) -> Policy:
-    bundle = render(document(SUBMISSION), Server("mx1"), users)
+def policy(*users: RelayUser, **changed: object) -> Policy:
+    other = SUBMISSION | {"name": "Other", "bindings": ["0.0.0.0:588"]}
+    bundle = render(document(SUBMISSION | changed, other), Server("mx1"), users)
     return compile_policy(bundle, addresses={}, fqdn="mx1.contoso.com", now=NOW)
 
 
@@ -65,3 +66,7 @@ def test_what_takes_nothing_away_leaves_the_session_alone(users: tuple[RelayUser
 )
 def test_what_takes_something_away_ends_the_session(users: tuple[RelayUser, ...]) -> None:
     assert next_mail(policy(*users)).startswith("421")
+
+
+def test_a_connector_that_takes_passwords_no_more_ends_the_session() -> None:
+    assert next_mail(policy(user(), auth_mechanism=["Tls"])).startswith("421")

@@ -191,11 +191,10 @@ class Session:
         match = running.select(self.local, self.remote.address)
         if match is None or match.connector != self.door.name:
             return True
-        if self.authenticated and self._user_lost(running):
+        door = running.connectors[match.connector]
+        if self.authenticated and ("BasicAuth" not in door.model.auth_mechanism or self._user_lost(running)):
             return True
-        return not self.door.rights(self.principal) <= running.connectors[match.connector].rights(
-            self.principal
-        )
+        return not self.door.rights(self.principal) <= door.rights(self.principal)
 
     def _user_lost(self, running: Policy) -> bool:
         """Whether the relay user is gone, has another secret, or may no longer send as an address of its own."""
