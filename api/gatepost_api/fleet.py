@@ -20,6 +20,7 @@ from gatepost_api.tables import Assignment, BundleRow, Denied, FleetClock, Revis
 
 POLL_S = 3.0
 FARTHEST = 2**32
+BATCH = 1000
 CACHED_BUNDLE_BYTES = 64 * 1024 * 1024
 log = structlog.get_logger("gatepost_api")
 
@@ -144,9 +145,15 @@ async def _assignments_since(session: AsyncSession, v: int) -> list[Desired]:
         .add_columns(Assignment.reason, Server.published_fqdn, Server.published_addresses)
         .join(Assignment, Assignment.server_id == Server.id)
         .where(Assignment.v > v)
+        .order_by(Server.id)
+        .limit(BATCH)
     )
-    rows = (await session.execute(query)).all()
-    return [Desired._make((*row, published.get(row.revision, 0.0))) for row in rows]
+    found: list[Desired] = []
+    while True:  # in batches: in between, others get their turn on the loop
+        rows = (await session.execute(query.where(Server.id > (found[-1].server_id if found else "")))).all()
+        found += [Desired._make((*row, published.get(row.revision, 0.0))) for row in rows]
+        if len(rows) < BATCH:
+            return found
 
 
 async def _denied(session: AsyncSession) -> tuple[DeniedRange, ...]:

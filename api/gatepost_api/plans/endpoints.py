@@ -19,12 +19,8 @@ async def plan(caller: Viewer, request: Request, body: PlanIn) -> Response:
     """What publishing a document, or the draft, would change; the ETag is the draft's that it was made for."""
     state = request.app.state
     content = None if body.document is None else await checked(request, body.document)
-    prepared = await service.prepare(state.database, state.workshop, content)
-    return Response(
-        prepared.judged.plan.model_dump_json(),
-        media_type="application/json",
-        headers={"ETag": etag(prepared.version)},
-    )
+    told = await service.tell(state.database, state.workshop, content)
+    return Response(told.text, media_type="application/json", headers={"ETag": etag(told.version)})
 
 
 async def checked(request: Request, document: dict[str, object]) -> dict[str, object]:

@@ -28,26 +28,42 @@ class Published(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A publish worked out: the plan, and what every server would run."""
+    """A publish worked out: what its plan decides by, and what every server would run."""
 
-    plan: Plan
+    only_narrows: bool
+    findings: tuple[Finding, ...]
+    holding: tuple[Finding, ...]
     rendered: Rendered
 
 
-def judge(
-    content: dict[str, Any],
-    servers: Sequence[ServerFacts],
-    published: Published,
-    acknowledgements: Sequence[Acknowledgement],
-    now: float,
-) -> Judged:
-    """Plan going from what is published to `content`. Raises Invalid when the content is no document."""
-    users = published.users
-    document = document_of(content)
-    new = Side(document, [_server(facts) for facts in servers], now=now, users=users)
-    old = _kept.side_of(published, now)
-    found = plan(old, new, acknowledgements=acknowledgements, now=now)
-    return Judged(plan=found, rendered=render_fleet(document, servers, users))
+class Asked(NamedTuple):
+    """What is to be planned: going from what is published to `content` on these servers, at a time."""
+
+    content: dict[str, Any]
+    servers: Sequence[ServerFacts]
+    published: Published
+    acknowledgements: Sequence[Acknowledgement]
+    now: float
+
+
+def judge(asked: Asked) -> Judged:
+    """Whether it may be published, and what it comes to. Raises Invalid when the content is no document."""
+    document = document_of(asked.content)
+    found = _plan(document, asked)
+    rendered = render_fleet(document, asked.servers, asked.published.users)
+    return Judged(found.only_narrows, found.findings, found.holding, rendered)
+
+
+def plan_text(asked: Asked) -> str:
+    """The whole plan as JSON: text, since ten thousand servers' changes are slow to hand over as objects."""
+    return _plan(document_of(asked.content), asked).model_dump_json()
+
+
+def _plan(document: FleetDocument, asked: Asked) -> Plan:
+    servers = [_server(facts) for facts in asked.servers]
+    new = Side(document, servers, now=asked.now, users=asked.published.users)
+    old = _kept.side_of(asked.published, asked.now)
+    return plan(old, new, acknowledgements=asked.acknowledgements, now=asked.now)
 
 
 def holding_one(

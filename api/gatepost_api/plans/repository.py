@@ -12,11 +12,11 @@ from gatepost_api.relay_users import repository as relay_users
 from gatepost_api.revisions import repository as revisions
 from gatepost_api.servers import assigning
 from gatepost_api.servers import repository as server_rows
+from gatepost_api.servers.repository import ServerLine
 from gatepost_api.tables import Acknowledgement as AcknowledgementRow
-from gatepost_api.tables import Server
 
 
-async def published_side(session: AsyncSession, servers: Sequence[Server]) -> Published:
+async def published_side(session: AsyncSession, servers: Sequence[ServerLine]) -> Published:
     """The revision in force, those servers that shall run it, under the facts it was published with, and relay users.
 
     A server that came since shall run it too, unless it is blocked: then it runs nothing, and all would be new there.
@@ -25,7 +25,7 @@ async def published_side(session: AsyncSession, servers: Sequence[Server]) -> Pu
     users = await relay_users.bundled(session)
     if latest is None:
         return Published("", (), users)
-    rows = await server_rows.assignments(session)
+    rows = await server_rows.assignment_lines(session)
     running = [
         server for server in servers if server.id in latest.servers or rows[server.id].state != "blocked"
     ]

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.policy.analysis.findings import Acknowledgement, Finding
-from gatepost.policy.model.bundle import RelayUser
 from gatepost_api import documents
 from gatepost_api.audit.service import Target, record
 from gatepost_api.auth import Caller, Role, require
@@ -16,26 +15,33 @@ from gatepost_api.db import Database
 from gatepost_api.draft import service as drafts
 from gatepost_api.errors import ApiError, EmbeddedTestsFailed, FieldError, Invalid, RefusedByPolicy
 from gatepost_api.plans import repository
-from gatepost_api.plans.judging import Judged, judge
+from gatepost_api.plans.judging import Asked, Judged, judge, plan_text
 from gatepost_api.plans.schemas import AcknowledgementIn, AcknowledgementOut
 from gatepost_api.servers import assigning
 from gatepost_api.servers import repository as server_rows
+from gatepost_api.servers.repository import ServerLine
 from gatepost_api.tables import Acknowledgement as AcknowledgementRow
-from gatepost_api.tables import Server
 from gatepost_api.work import Workshop
 
 FOR = timedelta(days=90)
 SHOWN_FINDINGS = 100
+SERVER_CHARS = 100  # a server is as much work as so many characters of document
 
 
 class Prepared(NamedTuple):
-    """A plan, and the state of things that it was worked out for."""
+    """A publish worked out, and the state of things that it was worked out for."""
 
     version: int
-    content: dict[str, Any]
-    servers: Sequence[Server]
-    users: Sequence[RelayUser]
+    asked: Asked
+    servers: Sequence[ServerLine]
     judged: Judged
+
+
+class Told(NamedTuple):
+    """A plan as JSON, and the draft's version that it was made for."""
+
+    version: int
+    text: str
 
 
 async def prepare(
@@ -44,17 +50,39 @@ async def prepare(
     content: dict[str, Any] | None,
     given: Sequence[Acknowledgement] = (),
 ) -> Prepared:
-    """Plan `content` (None: the draft) away from the loop, without holding up writers. Raises Invalid."""
+    """Work a publish of `content` (None: the draft) out, without holding up writers. Raises Invalid."""
+    version, asked, servers = await _gather(database, content, given)
+    judged = await workshop.run(_size(asked), judge, asked)
+    return Prepared(version, asked, servers, judged)
+
+
+async def tell(database: Database, workshop: Workshop, content: dict[str, Any] | None) -> Told:
+    """Plan `content` (None: the draft) for somebody to read. Raises Invalid."""
+    version, asked, _ = await _gather(database, content, ())
+    return Told(version, await workshop.run(_size(asked), plan_text, asked))
+
+
+async def _gather(
+    database: Database, content: dict[str, Any] | None, given: Sequence[Acknowledgement]
+) -> tuple[int, Asked, Sequence[ServerLine]]:
     async with database.reading() as session:
         draft = await drafts.read(session)
-        servers = await server_rows.active_servers(session)
+        servers = await server_rows.active_lines(session)
         published = await repository.published_side(session, servers)
         known = await repository.acknowledgements(session)
-    content = draft.content if content is None else content
-    facts = [assigning.facts_of(server) for server in servers]
-    size = documents.weight(content) + len(published.text)
-    judged = await workshop.run(size, judge, content, facts, published, [*known, *given], time.time())
-    return Prepared(draft.version, content, servers, published.users, judged)
+    asked = Asked(
+        content=draft.content if content is None else content,
+        servers=[assigning.facts_of(server) for server in servers],
+        published=published,
+        acknowledgements=[*known, *given],
+        now=time.time(),
+    )
+    return draft.version, asked, servers
+
+
+def _size(asked: Asked) -> int:
+    characters = documents.weight(asked.content) + len(asked.published.text)
+    return characters + SERVER_CHARS * len(asked.servers)
 
 
 def taken_on(caller: Caller, wanted: Sequence[AcknowledgementIn]) -> list[Acknowledgement]:

@@ -24,7 +24,8 @@ from gatepost_api.revisions.rendering import Rendered
 from gatepost_api.revisions.schemas import PublishIn, RevisionOut, RollbackIn
 from gatepost_api.servers import assigning
 from gatepost_api.servers import repository as server_rows
-from gatepost_api.tables import Assignment, Revision, Server
+from gatepost_api.servers.repository import AssignmentLine, ServerLine
+from gatepost_api.tables import Revision
 from gatepost_api.work import Workshop
 
 
@@ -56,8 +57,8 @@ async def publish(
     given = plans.taken_on(caller, wanted.acknowledgements)
     prepared = await plans.prepare(press.database, press.workshop, None, given)
     match.check(prepared.version, "The draft")
-    await plans.acknowledge(session, caller, wanted.acknowledgements, prepared.judged.plan.findings)
-    plans.refuse_held(prepared.judged.plan.holding)
+    await plans.acknowledge(session, caller, wanted.acknowledgements, prepared.judged.findings)
+    plans.refuse_held(prepared.judged.holding)
     row = await draft_rows.draft_row(session, lock=True)
     match.check(row.version, "The draft")
     return await _store(press, session, caller, prepared, message=wanted.message)
@@ -77,12 +78,12 @@ async def roll_back(
         old = await get(reading, number)
     given = plans.taken_on(caller, wanted.acknowledgements)
     prepared = await plans.prepare(press.database, press.workshop, content_of(old), given)
-    plan = prepared.judged.plan
-    if not plan.only_narrows:
+    judged = prepared.judged
+    if not judged.only_narrows:
         require(caller, Role.admin, f"Going back to revision {number} widens what is allowed.")
-    await plans.acknowledge(session, caller, wanted.acknowledgements, plan.findings)
-    plans.refuse_held(plan.holding)
-    await drafts.replace(session, caller, match, prepared.content, reason=wanted.reason)
+    await plans.acknowledge(session, caller, wanted.acknowledgements, judged.findings)
+    plans.refuse_held(judged.holding)
+    await drafts.replace(session, caller, match, prepared.asked.content, reason=wanted.reason)
     message = wanted.reason or f"Back to revision {number}"
     return await _store(press, session, caller, prepared, message=message, rollback_of=number)
 
@@ -97,20 +98,20 @@ async def _store(
     rollback_of: int | None = None,
 ) -> Revision:
     v = await tick(session, press.fleet)
-    servers = await server_rows.active_servers(session)
+    servers = await server_rows.active_lines(session)
     users = await relay_users.bundled(session)
-    if (_versions(servers), users) != (_versions(prepared.servers), prepared.users):
+    if (_versions(servers), users) != (_versions(prepared.servers), prepared.asked.published.users):
         told = "Servers or relay users changed in the same moment. Try again."
         raise Unavailable(told, headers={"Retry-After": "1"})
-    rows = await server_rows.assignments(session)
+    lines = await server_rows.assignment_lines(session)
     parent = await repository.latest(session)
     published = {server.id: _published(server) for server in servers}
     rendered = prepared.judged.rendered
-    if parent is not None and rollback_of is None and not _is_news(parent, rendered, published, rows):
+    if parent is not None and rollback_of is None and not _is_news(parent, rendered, published, lines):
         return parent
     await repository.keep_bundles(session, press.signer, rendered.bundles)
     number = parent.number + 1 if parent else 1
-    changed = _assign(servers, rows, rendered, number, v)
+    changed = await assigning.assign_all(session, servers, lines, rendered.by_server, revision=number, v=v)
     revision = Revision(
         number=number,
         digest=rendered.digest,
@@ -123,8 +124,8 @@ async def _store(
         report={
             "changed_servers": changed,
             "bundles": len(rendered.bundles),
-            "only_narrows": prepared.judged.plan.only_narrows,
-            "findings": len(prepared.judged.plan.findings),
+            "only_narrows": prepared.judged.only_narrows,
+            "findings": len(prepared.judged.findings),
         },
         created_at=datetime.now(UTC),
     )
@@ -136,30 +137,18 @@ async def _store(
     return revision
 
 
-def _versions(servers: Sequence[Server]) -> dict[str, int]:
+def _versions(servers: Sequence[ServerLine]) -> dict[str, int]:
     return {server.id: server.version for server in servers}
 
 
 def _is_news(
-    parent: Revision, rendered: Rendered, published: dict[str, Any], rows: Mapping[str, Assignment]
+    parent: Revision, rendered: Rendered, published: dict[str, Any], lines: Mapping[str, AssignmentLine]
 ) -> bool:
     """Whether publishing would give anybody anything: another document, other servers, or one that was blocked."""
     if (parent.digest, parent.servers) != (rendered.digest, published):
         return True
-    return any(rows[server_id].state == "blocked" for server_id in published)
+    return any(lines[server_id].state == "blocked" for server_id in published)
 
 
-def _published(server: Server) -> dict[str, Any]:
+def _published(server: ServerLine) -> dict[str, Any]:
     return {"name": server.name, "fqdn": server.fqdn, "labels": server.labels, "addresses": server.addresses}
-
-
-def _assign(
-    servers: Sequence[Server], rows: Mapping[str, Assignment], rendered: Rendered, number: int, v: int
-) -> list[str]:
-    """Give every server its bundle; the names of those for which that is something new."""
-    changed = []
-    for server in servers:
-        anew = assigning.publish_facts(server)
-        if assigning.assign(rows[server.id], rendered.by_server[server.id], number, v, anew=anew):
-            changed.append(server.name)
-    return changed

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost_api.tables import Assignment, Attempt, Liveness, Server, ServerStatus
 
 KEPT_ATTEMPTS = 20
+BATCH = 1000
 
 
 class ServerRows(NamedTuple):
@@ -19,6 +20,30 @@ class ServerRows(NamedTuple):
     assignment: Assignment
     status: ServerStatus
     liveness: Liveness
+
+
+class ServerLine(NamedTuple):
+    """What publishing reads of a server: plain values, for fleets of ten thousand."""
+
+    id: str
+    name: str
+    version: int
+    fqdn: str
+    labels: dict[str, str]
+    addresses: dict[str, str]
+    published_fqdn: str
+    published_labels: dict[str, str]
+    published_addresses: dict[str, str]
+
+
+class AssignmentLine(NamedTuple):
+    """What publishing reads of an assignment."""
+
+    server_id: str
+    generation: int
+    digest: str | None
+    state: str
+    reason: str
 
 
 class Wanted(NamedTuple):
@@ -71,6 +96,33 @@ async def named_server(session: AsyncSession, name: str) -> Server | None:
 
 async def active_servers(session: AsyncSession) -> Sequence[Server]:
     return (await session.scalars(select(Server).where(Server.state == "active").order_by(Server.id))).all()
+
+
+async def active_lines(session: AsyncSession) -> list[ServerLine]:
+    """Every active server, read in batches: in between, others get their turn on the loop."""
+    columns = [getattr(Server, name) for name in ServerLine._fields]
+    query = select(*columns).where(Server.state == "active").order_by(Server.id).limit(BATCH)
+    found: list[ServerLine] = []
+    while True:
+        after = Server.id > found[-1].id if found else true()
+        rows = (await session.execute(query.where(after))).all()
+        found += map(ServerLine._make, rows)
+        if len(rows) < BATCH:
+            return found
+
+
+async def assignment_lines(session: AsyncSession) -> dict[str, AssignmentLine]:
+    """Every assignment by its server, read in batches."""
+    columns = [getattr(Assignment, name) for name in AssignmentLine._fields]
+    query = select(*columns).order_by(Assignment.server_id).limit(BATCH)
+    found: dict[str, AssignmentLine] = {}
+    last = ""
+    while True:
+        rows = (await session.execute(query.where(Assignment.server_id > last))).all()
+        found.update((row.server_id, AssignmentLine._make(row)) for row in rows)
+        if len(rows) < BATCH:
+            return found
+        last = rows[-1].server_id
 
 
 async def assignments(session: AsyncSession) -> dict[str, Assignment]:
