@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from prometheus_client import Gauge
 
 TICK_S = 0.02
-LAG_BOUND_S = 0.05
+LAG_BOUND_S = 0.015  # whoever is woken soon reports back: a loop that lags has enough to do
+FIRST_WAKES = 10
 
 
 class Parking:
@@ -72,7 +73,7 @@ class Parking:
 
     async def run(self) -> None:
         """Hand out wakes until cancelled; the application's owner keeps this task."""
-        allowed = self.per_tick
+        allowed = min(FIRST_WAKES, self.per_tick)
         while True:
             await self._work.wait()
             for _ in range(min(allowed, len(self._to_wake))):
@@ -83,4 +84,4 @@ class Parking:
             began = time.monotonic()
             await asyncio.sleep(TICK_S)
             lag = time.monotonic() - began - TICK_S
-            allowed = max(1, allowed // 2) if lag > LAG_BOUND_S else min(self.per_tick, allowed + 4)
+            allowed = max(1, allowed // 2) if lag > LAG_BOUND_S else min(self.per_tick, allowed + 2)

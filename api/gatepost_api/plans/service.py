@@ -25,7 +25,7 @@ from gatepost_api.work import Workshop
 
 FOR = timedelta(days=90)
 SHOWN_FINDINGS = 100
-SERVER_CHARS = 100  # a server is as much work as so many characters of document
+SERVER_CHARS = 20  # a server is as much work as so many characters of document
 
 
 class Prepared(NamedTuple):
