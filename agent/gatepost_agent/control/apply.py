@@ -157,9 +157,12 @@ class Applier:
         """Running already, or tried and failed: a failed generation is not tried again."""
         if self.config is not None and self.config.offer == offer:
             return True
-        ended, floor = self.attempt, self._around.store.state.floor
-        failed = ended is not None and ended.outcome in ("rejected", "rolled_back")
-        return failed and ended is not None and ended.generation == offer.generation == floor
+        state = self._around.store.state
+        return any(  # what the disk remembers counts too: an unverified offer may have come since
+            ended.generation == offer.generation == state.floor
+            for ended in (self.attempt, state.attempt)
+            if ended is not None and ended.outcome in ("rejected", "rolled_back")
+        )
 
     async def _bring_up(self, offer: Offer, file: ConfigFile) -> None:
         around = self._around
@@ -179,7 +182,7 @@ class Applier:
             raise rejected("persist", "not-stored", error, retryable=True) from error
         try:
             await around.doors.commit(staged, config.policy.bindings, config.place)
-        except Rejected:
+        except Exception:  # whatever it was, the next start must not run what did not come to run
             self._save(before)
             raise
         around.fault("listening")

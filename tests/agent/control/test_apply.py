@@ -231,6 +231,54 @@ def test_a_forged_offer_does_not_shut_out_the_real_one(
     play(state_dir, plane, story)
 
 
+def test_a_failed_generation_is_not_tried_again_after_a_forged_offer(
+    plane: ControlPlane, state_dir: Path, free_port: Port
+) -> None:
+    port = free_port("127.0.0.1")
+
+    async def story(made: Agent) -> None:
+        with socket.create_server(("127.0.0.1", port)):
+            plane.publish(relay_for(port, "192.168.5.10"))
+            await made.offered()
+        failed = plane.offer, plane.bundle
+        plane.publish_bytes(canonical_bytes(relay_for(port, "192.168.5.66")), signer=Signer(new_seed()))
+        await made.offered()
+        assert made.outcome == ("rejected", "verify")
+        plane.offer, plane.bundle = failed
+        assert not await made.offered()
+        assert made.generation == 0
+
+    play(state_dir, plane, story)
+
+
+def test_a_bug_at_the_last_step_leaves_the_old_config_for_the_next_start(
+    plane: ControlPlane, state_dir: Path, free_port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port("127.0.0.1")
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    async def story(made: Agent) -> None:
+        plane.publish(relay_for(port, "192.168.5.10"))
+        await made.offered()
+        await settled(made, 1)
+        monkeypatch.setattr(made.doors, "commit", broken)
+        plane.publish(relay_for(port, "192.168.5.11"))
+        await made.offered()
+        assert made.outcome[0] == "rejected"
+        assert made.is_settled
+        assert made.generation == 1
+
+    async def afterwards(made: Agent) -> None:
+        assert made.generation == 1
+        assert made.is_settled
+        assert made.outcome[0] == "rejected"
+
+    play(state_dir, plane, story)
+    play(state_dir, plane, afterwards)
+
+
 def test_an_old_offer_is_not_played_again(plane: ControlPlane, state_dir: Path, free_port: Port) -> None:
     port = free_port("127.0.0.1")
 
