@@ -61,17 +61,17 @@ class SelfTest:
             return "its named address is not known"
         host = LOOPBACK[address.version] if binding.wildcard else str(address)
         family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as connection:
-            connection.setblocking(False)
-            try:
+        try:  # all of it: a host may have no descriptor left for our own end either
+            with socket.socket(family, socket.SOCK_STREAM) as connection:
+                connection.setblocking(False)
                 connection.bind((host, 0))
                 with self._uncounted(connection):
                     async with asyncio.timeout(self._greeting_s):
                         return await _conversation(connection, host, binding.port)
-            except TimeoutError:
-                return f"no greeting within {self._greeting_s:g} s"
-            except OSError as error:
-                return str(error)
+        except TimeoutError:
+            return f"no greeting within {self._greeting_s:g} s"
+        except OSError as error:
+            return str(error)
 
     @contextlib.contextmanager
     def _uncounted(self, connection: socket.socket) -> Iterator[None]:
