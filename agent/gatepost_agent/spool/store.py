@@ -96,7 +96,8 @@ class Store:
         if change.inserts:
             run(_insert("messages", len(COLUMNS), len(change.inserts)), _flat(change.inserts))
         if change.bodies:
-            run(_insert("bodies", 2, len(change.bodies)), _flat(change.bodies))
+            # A statement that is kept prepared keeps what was bound to it: megabytes for each size of group.
+            run(_insert("bodies", 2, len(change.bodies)), _flat(change.bodies), can_cache=False)
         if change.origins:
             run(_insert("imported", 2, len(change.origins)), _flat(change.origins))
         if change.updates:
