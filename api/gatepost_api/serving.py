@@ -82,4 +82,25 @@ def run(settings: Settings) -> None:
             proxy_headers=settings.behind_tls_proxy,
             timeout_graceful_shutdown=GRACE_S,
         )
-        Server(config, app).run()
+        _load(config)
+        with _listening(settings.host, settings.port) as listening:
+            Server(config, app).run(sockets=[listening])
+
+
+def _load(config: uvicorn.Config) -> None:
+    try:
+        config.load()
+    except OSError as error:  # what ssl raises is one
+        raise StartError(
+            f"--tls-cert {config.ssl_certfile} and --tls-key {config.ssl_keyfile} cannot be used: {error}. "
+            "Give PEM files that belong together."
+        ) from error
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        told = f"--host {host} --port {port} cannot be listened on: {error.strerror}."
+        raise StartError(f"{told} Give another, or stop what has it.") from error

@@ -1,6 +1,7 @@
 """One process of the control plane over real sockets: TLS, and an end that leaves nobody hanging."""
 
 import signal
+import socket
 import ssl
 import subprocess
 from collections.abc import Callable
@@ -101,3 +102,16 @@ def test_a_port_that_is_taken_is_an_error_and_not_a_hang(
     assert isinstance(second, subprocess.CompletedProcess)
     assert second.returncode != 0
     assert str(port) in second.stderr
+
+
+def test_what_keeps_it_from_serving_is_one_line_with_the_remedy(sqlite_schema: Path, tmp_path: Path) -> None:
+    variables = {"GATEPOST_DATABASE_URL": copy_of(sqlite_schema, tmp_path)}
+    (tmp_path / "empty.pem").touch()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        in_use = run(tmp_path, "serve", "--port", str(port), **variables)
+    unread = run(tmp_path, "serve", "--tls-cert", "empty.pem", "--tls-key", "empty.pem", **variables)
+    for refused, told in ((in_use, f"--port {port} cannot be listened on"), (unread, "--tls-cert empty.pem")):
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert refused.stderr.startswith("gatepost-api: ")
+        assert told in refused.stderr
