@@ -4,14 +4,15 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
+
+from pydantic_core import to_json
 
 FOLDER, FILE = "log", "mail.jsonl"
 MAX_FILE_BYTES = 32 * 1024 * 1024
 KEPT_FILES = 8
-# `json.dumps` with options makes an encoder for each call: two thirds of what a line costs.
-_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class MailLog:
@@ -29,9 +30,9 @@ class MailLog:
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Add an event, with the time."""
-        line = _encode({"at": _now(), **event})
+        line = _line({"at": _now(), **event})
         try:
-            self._file.write(line + "\n")
+            self._file.write(line + b"\n")
         except OSError:
             self.lost += 1
 
@@ -49,9 +50,9 @@ class MailLog:
         self.flush()
         self._file.close()
 
-    def _open(self) -> TextIO:
+    def _open(self) -> BinaryIO:
         handle = os.open(self._folder / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        return os.fdopen(handle, "a", buffering=256 * 1024, encoding="utf-8")
+        return os.fdopen(handle, "ab", buffering=256 * 1024)
 
     def _rotate(self) -> None:
         self._file.close()
@@ -67,7 +68,19 @@ class MailLog:
 def _now() -> str:
     """UTC, to the millisecond."""
     now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03}Z"
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03}Z"
+
+
+@lru_cache(maxsize=2)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
+def _line(event: Mapping[str, Any]) -> bytes:
+    try:
+        return to_json(event, fallback=str)  # a quarter of what `json` takes, twice for each message
+    except ValueError:  # half a character, in the text of an exception
+        return json.dumps(event, default=str).encode("ascii")
 
 
 def _numbered(folder: Path, number: int) -> Path:

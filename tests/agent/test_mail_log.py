@@ -48,6 +48,17 @@ def test_a_line_that_was_cut_off_is_passed_over(tmp_path: Path) -> None:
     assert [entry["number"] for entry in entries(tmp_path)] == [1]
 
 
+def test_whatever_an_event_holds_is_a_line(tmp_path: Path) -> None:
+    log = MailLog(tmp_path)
+    log.write({"exception": "half a character: \ud83d", "path": tmp_path})
+    log.write({"exception": "grün\nund rot"})
+    log.close()
+    first, second = entries(tmp_path)
+    assert (first["exception"], first["path"]) == ("half a character: \ud83d", str(tmp_path))
+    assert second["exception"] == "grün\nund rot"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", second["at"])
+
+
 @pytest.mark.parametrize(
     ("wanted", "is_about"),
     [

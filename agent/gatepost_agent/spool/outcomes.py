@@ -65,14 +65,14 @@ def _standing(
     keep_until: float,
 ) -> QueuedMessage | None:
     found = {state.status for state in recipients}
+    if found <= {RecipientStatus.DONE}:
+        return None
     message = message._replace(recipients=recipients)
     if RecipientStatus.PENDING in found and next_attempt is None:
         return message
     message = message._replace(attempts=message.attempts + 1)
     if RecipientStatus.PENDING in found:
         return message._replace(next_attempt=next_attempt or 0.0)
-    if found <= {RecipientStatus.DONE}:
-        return None
     standing = Standing.FAILED if RecipientStatus.FAILED in found else Standing.EXPIRED
     return message._replace(standing=standing, keep_until=keep_until)
 
