@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -522,6 +523,44 @@ def test_a_large_message_is_streamed_in_bounded_memory(serve: Serve, block: byte
         tracemalloc.stop()
         assert shell.spool.written > 19 * 1024 * 1024
         assert peak < 1024 * 1024  # the client's own buffers among it: half of it is the session's
+
+    serve(story)
+
+
+@pytest.mark.parametrize("block", [b"y" * 76 + b"\r\n", b"\r\n", b".\n", b"no line end ever"])
+def test_large_messages_hold_nobody_else_up(serve: Serve, block: bytes) -> None:
+    many = block * (65536 // len(block))
+    turns: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            begun = (
+                time.thread_time()
+            )  # what the loop works between two looks, whatever else the machine does
+            await asyncio.sleep(0)
+            turns.append(time.thread_time() - begun)
+
+    async def send(shell: Shell) -> None:
+        client = await shell.client()
+        await client.begin()
+        await client.say("DATA")
+        client.send(MESSAGE)
+        for _ in range(3 * 16):
+            client.send(many)
+            await client.writer.drain()
+        client.send(b"\r\n.\r\n")
+        assert (await client.reply()).startswith("250 2.6.0")
+
+    async def story(shell: Shell) -> None:
+        shell.spool.keeps_bodies = False
+        async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch(), name="watch")
+            async with asyncio.TaskGroup() as senders:
+                for _ in range(4):
+                    senders.create_task(send(shell), name="sender")
+            watching.cancel()
+        assert shell.spool.written > 11 * 1024 * 1024
+        assert max(turns) < 0.1
 
     serve(story)
 
