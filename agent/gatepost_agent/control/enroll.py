@@ -64,7 +64,7 @@ async def enroll(folder: StateFolder, link: Link, token: EnrollmentToken, wanted
         hostname=socket.gethostname(),
     )
     try:
-        reply = EnrollReply.model_validate_json(await link.post(PATH, request))
+        reply = EnrollReply.model_validate_json(await _answer(link, request))
     except ValidationError as error:
         raise Unreachable(f"{link.url} does not answer as a Gatepost control plane") from error
     save_trust(folder, Trust(keys=(_pinned(token, reply).text,)))
@@ -72,6 +72,17 @@ async def enroll(folder: StateFolder, link: Link, token: EnrollmentToken, wanted
     identity = Identity(server_id=reply.server_id, name=reply.name, urls=link.urls, ca_file=link.ca_file)
     save_identity(folder, identity)
     return identity
+
+
+async def _answer(link: Link, request: EnrollRequest) -> bytes:
+    """What the first address says that says anything. Raises LinkError, with the trouble of each."""
+    troubles = []
+    for _ in link.urls:
+        try:
+            return await link.post(PATH, request)
+        except Unreachable as error:  # the link goes on to the next address
+            troubles.append(str(error))
+    raise Unreachable("; ".join(troubles))
 
 
 def _seed(folder: StateFolder) -> bytes:

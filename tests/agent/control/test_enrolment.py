@@ -65,6 +65,14 @@ def test_a_lost_answer_costs_no_second_use(plane: ControlPlane, state_dir: Path)
     assert plane.token_uses == 1
 
 
+def test_the_next_address_is_asked_when_one_is_dead(plane: ControlPlane, state_dir: Path) -> None:
+    dead = "http://127.0.0.1:9"
+    with pytest.raises(Unreachable, match=f"{dead}: .*; {dead}: "):
+        asyncio.run(enrolled(state_dir, _asked(plane, urls=(dead, dead))))
+    identity, _ = asyncio.run(enrolled(state_dir, _asked(plane, urls=(dead, plane.url))))
+    assert identity.urls == (dead, plane.url)
+
+
 def test_whoever_lacks_the_vouched_key_is_not_believed(plane: ControlPlane, state_dir: Path) -> None:
     token = enrollment_token("abc234", SECRET, Signer(new_seed()).public)
     with pytest.raises(KeyMismatch):
