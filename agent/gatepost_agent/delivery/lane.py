@@ -53,7 +53,7 @@ class Lane:
         self._waiting: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sessions = 0
-        self._idle: list[asyncio.Future[bool]] = []
+        self._idle: list[asyncio.Future[bool | None]] = []
         self._room = Room()
         self._stopped = False
         self._another_at = 0.0
@@ -204,23 +204,27 @@ class Lane:
 
     async def _wait_for_one(self) -> Job | None:
         """Lie idle until there is a job, or None: idle too long, or the connection is wanted elsewhere."""
-        loop = asyncio.get_running_loop()
         while True:
             pause_s = self._rate.wait(self._around.clock()) if self._rate and self._waiting else 0.0
-            idle: asyncio.Future[bool] = loop.create_future()
-            self._idle.append(idle)
-            try:
-                async with asyncio.timeout(pause_s or self.exit.idle_s):
-                    if not await idle:
-                        return None
-            except TimeoutError:
-                if not pause_s:
-                    return None
-            finally:
-                if idle in self._idle:
-                    self._idle.remove(idle)
+            called = await self._lie_idle(pause_s or self.exit.idle_s)
+            if called is False or (called is None and not pause_s):
+                return None
             if job := self._next():
                 return job
+
+    async def _lie_idle(self, seconds: float) -> bool | None:
+        """True: there is a job; False: the connection is wanted elsewhere; None: nothing for so long."""
+        loop = asyncio.get_running_loop()
+        idle: asyncio.Future[bool | None] = loop.create_future()
+        self._idle.append(idle)
+        # Not `asyncio.timeout`, which costs more than the rest of a wait that ends for each message.
+        timer = loop.call_later(seconds, _end_idle, idle)
+        try:
+            return await idle
+        finally:
+            timer.cancel()
+            if idle in self._idle:
+                self._idle.remove(idle)
 
     # ------------------------------------------------------------------------------------------------- when it fails
 
@@ -263,3 +267,8 @@ class Lane:
         if self._waiting:
             self.wake()
         self._around.ended()
+
+
+def _end_idle(idle: "asyncio.Future[bool | None]") -> None:
+    if not idle.done():
+        idle.set_result(None)

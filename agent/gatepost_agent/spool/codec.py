@@ -6,6 +6,8 @@ A reader takes the fields it knows and leaves the rest, so that the release befo
 import json
 from typing import Any
 
+from pydantic_core import to_json
+
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.errors import Unreadable
 from gatepost_agent.spool.messages import Kind, QueuedMessage, RecipientState, RecipientStatus, Standing
@@ -29,7 +31,14 @@ CHANGING = COLUMNS[1:7]  # what an attempt changes; `held` is the operators' own
 
 Row = tuple[int | float | str | None, ...]
 
-_to_json = json.JSONEncoder(separators=(",", ":")).encode  # ASCII only: no surrogate reaches SQLite
+_to_ascii = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def _to_json(value: object) -> str:
+    try:
+        return to_json(value).decode()
+    except ValueError:  # half a character: no surrogate reaches SQLite
+        return _to_ascii(value)
 
 
 def to_row(message: QueuedMessage) -> Row:
@@ -46,7 +55,7 @@ def to_update(message: QueuedMessage) -> Row:
         message.attempts,
         message.keep_until,
         message.expires_at,
-        _to_json([tuple(state) for state in message.recipients]),
+        _to_json(message.recipients),
     )
 
 
@@ -117,7 +126,7 @@ def to_values(message: QueuedMessage) -> dict[str, Any]:
 
 def to_line(message: QueuedMessage) -> bytes:
     """The message as one line of JSON (an object of COLUMNS), with its LF."""
-    return _to_json(to_values(message)).encode("ascii") + b"\n"
+    return _to_ascii(to_values(message)).encode("ascii") + b"\n"
 
 
 def from_line(line: bytes) -> QueuedMessage:
