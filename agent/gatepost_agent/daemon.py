@@ -180,7 +180,7 @@ class _Agent:
                 await asyncio.to_thread(write_metrics, self._settings.metrics_file, parts.desk.metrics())
 
         return (
-            Chore("expiry", 1.0, control.expire),
+            Chore("expiry", 1.0, control.expire, vital=True),
             Chore("listeners", 5.0, control.mind_doors),
             Chore("mail log", 1.0, flush),
             Chore("metrics file", 15.0, metrics),

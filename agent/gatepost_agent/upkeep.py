@@ -12,11 +12,16 @@ TICK_S = 1.0
 
 
 class Chore(NamedTuple):
-    """Done every `every_s` seconds; trouble with the disk is logged, and it is tried again the next time."""
+    """Done every `every_s` seconds; what goes wrong is logged, and it is tried again the next time.
+
+    vital: a bug in it ends the agent, which starts again from disk: an expiry that is not carried out leaves a
+    door open, while mail must not stop for want of a metrics file.
+    """
 
     name: str
     every_s: float
     do: Callable[[], Awaitable[None]]
+    vital: bool = False
 
 
 async def keep_up(chores: tuple[Chore, ...], clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,3 +40,7 @@ async def _done(chore: Chore) -> None:
         await chore.do()
     except OSError as error:
         log.warning("%s: %s", chore.name, error)
+    except Exception:
+        if chore.vital:
+            raise
+        log.exception("%s: a bug; mail goes on", chore.name)

@@ -52,9 +52,26 @@ def test_chores_are_done_at_once_and_then_when_due(
     assert "seldom: [Errno 28]" in caplog.text
 
 
-def test_a_bug_is_not_hidden() -> None:
-    async def broken() -> None:
-        raise RuntimeError("a bug")
+async def _broken() -> None:
+    raise RuntimeError("a bug")
 
+
+def test_a_bug_in_what_keeps_doors_shut_ends_the_agent() -> None:
     with pytest.raises(RuntimeError, match="a bug"):
-        asyncio.run(keep_up((Chore("broken", 1, broken),)))
+        asyncio.run(keep_up((Chore("broken", 1, _broken, vital=True),)))
+
+
+def test_a_bug_elsewhere_is_told_and_the_other_chores_go_on(caplog: pytest.LogCaptureFixture) -> None:
+    reached = asyncio.Event()
+
+    async def other() -> None:
+        reached.set()
+
+    async def story() -> None:
+        task = asyncio.create_task(keep_up((Chore("broken", 1, _broken), Chore("other", 1, other))))
+        await asyncio.wait_for(reached.wait(), 5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(story())
+    assert "a bug; mail goes on" in caplog.text
