@@ -16,7 +16,7 @@ The whole concurrency rule: `usage` is read and the decision's charges are booke
 
 from gatepost.policy.dialogue import commands, replies, transfer
 from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
-from gatepost.policy.dialogue.decision import Argument, Charge, Decision, Next, Trace, Usage
+from gatepost.policy.dialogue.decision import Argument, Decision, Next, Trace, Usage
 from gatepost.policy.dialogue.events import (
     ChunkRead,
     Connected,
@@ -203,8 +203,3 @@ class Session:
         if began is None or now is None or began.verifier != now.verifier:
             return True
         return not set(began.senders) <= set(now.senders)
-
-
-def charged(decision: Decision, *charges: Charge) -> Decision:
-    """A decision with what it costs."""
-    return decision._replace(charges=(*decision.charges, *charges))
