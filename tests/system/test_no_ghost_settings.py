@@ -204,6 +204,7 @@ CONNECTOR: dict[str, tuple[dict[str, Any], Any, Any, Observe]] = {
         {}, False, True, hears(*_MAIL[:2], "RCPT TO:<a@example.com>")),
     "reject_single_label_recipient_domains": ({}, False, True, hears(*_MAIL[:2], "RCPT TO:<a@host>")),
     "bare_linefeed_rejection_enabled": ({}, False, True, hears(*_MAIL, "DATA", "a: b", "", "x\ny", ".")),
+    "tolerances": ({}, ["long_line"], [], hears(*_MAIL, "DATA", "a: b", "", "x" * 999, ".")),
     "protocol_logging_level": ({}, "None", "Verbose", rendered),
     "bounce_to": ({}, None, "postmaster@contoso.com", envelope),
 }  # fmt: skip
@@ -310,7 +311,9 @@ PARTS: list[tuple[type[BaseModel], str, FleetDocument, FleetDocument, Observe]] 
 
 
 @pytest.mark.parametrize(
-    ("model", "field", "one", "other", "observe"), PARTS, ids=lambda given: str(given)[:40]
+    ("model", "field", "one", "other", "observe"),
+    PARTS,
+    ids=[f"{part[0].__name__}.{part[1]}" for part in PARTS],
 )
 def test_every_part_of_a_connector_does_something(
     model: type[BaseModel], field: str, one: FleetDocument, other: FleetDocument, observe: Observe

@@ -49,6 +49,7 @@ NARROWER = {
     "reject_reserved_second_level_recipient_domains": True,
     "reject_single_label_recipient_domains": True,
     "bare_linefeed_rejection_enabled": True,
+    "tolerances": ("long_line",),
     "allowed_sender_domains": ("contoso.com",),
     "allowed_recipient_domains": ("contoso.com",),
 }
@@ -60,11 +61,13 @@ def test_every_setting_is_in_one_table() -> None:
         settings.NO_ACCESS,
         settings.STRICTER_WHEN_ON,
         settings.LISTS,
+        settings.FEWER_IS_STRICTER,
         set(settings.LARGER_IS_LOOSER),
         UNRANKED,
     ]
     assert sorted(field for table in tables for field in table) == sorted(ReceiveConnector.model_fields)
-    assert NARROWER.keys() == settings.STRICTER_WHEN_ON | settings.LISTS | settings.LARGER_IS_LOOSER.keys()
+    ranked = settings.STRICTER_WHEN_ON | settings.LISTS | settings.FEWER_IS_STRICTER
+    assert NARROWER.keys() == ranked | settings.LARGER_IS_LOOSER.keys()
 
 
 @pytest.mark.parametrize("field", sorted(NARROWER))

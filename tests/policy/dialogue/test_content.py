@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.policy.dialogue.content import Content, ContentFacts, Kept
+from gatepost.policy.dialogue.content import LONGEST_LINE, Content, ContentFacts, Kept
 from gatepost.policy.dialogue.headers import ContentRules, HeaderFacts, HeaderFamily
 
 END = b"\r\n.\r\n"
@@ -150,6 +150,7 @@ def check(stream: bytes, outcome: Outcome, rules: ContentRules, *, chunked: bool
         bare_lf=bare_lf,
         eight_bit=not b"".join(body).isascii(),
         nul=b"\0" in b"".join(body),
+        long_line=False,
         over_limit=False,
         header=HeaderFacts(),
     )
@@ -421,3 +422,30 @@ def test_a_clean_block_of_a_body_is_passed_on_without_a_copy() -> None:
 def test_blocks_may_be_views() -> None:
     stream = b"a: b\r\n\r\nc\r\n.\r\n"
     assert run([stream]).kept == merged([Content(PLAIN).feed(memoryview(bytearray(stream)))]).kept
+
+
+# ------------------------------------------------------------------------------------------------- long lines
+
+
+@given(
+    st.lists(st.sampled_from((0, 1, 76, LONGEST_LINE - 1, LONGEST_LINE, LONGEST_LINE + 1)), max_size=6),
+    st.lists(st.integers(1, 3000), max_size=4),
+)
+def test_a_line_of_more_than_998_octets_is_noticed_however_it_is_cut(
+    lengths: list[int], sizes: list[int]
+) -> None:
+    stream = b"a: b\r\n\r\n" + b"".join(b"x" * length + b"\r\n" for length in lengths) + b".\r\n"
+    blocks, at = [], 0
+    for size in sizes:
+        blocks.append(stream[at : at + size])
+        at += size
+    ended = run([*blocks, stream[at:]]).ended
+    assert ended is not None
+    assert ended.long_line == any(length > LONGEST_LINE for length in lengths)
+
+
+def test_a_long_line_may_be_the_last_one_or_never_end() -> None:
+    for text in (b"x" * 999, b"a: b\r\n\r\n" + b"x" * 5000):
+        ended = run([text], chunked=True).ended
+        assert ended is not None
+        assert ended.long_line

@@ -21,6 +21,7 @@ from gatepost.policy.dialogue.events import (
     NotStored,
     Stored,
     TimedOut,
+    TlsStarted,
 )
 from gatepost.policy.dialogue.headers import ContentRules
 from gatepost.policy.dialogue.session import Session
@@ -298,12 +299,42 @@ def test_the_rate_source_says_what_a_message_is_charged_to(source: str, limits: 
         ("MAIL FROM: <a@contoso.com>", False, ("space_before_path",)),
         ("MAIL FROM:a@contoso.com", False, ("path_without_brackets",)),
         ("NOOP", True, ("bare_lf_line",)),
+        ("MAIL FROM: <a@contoso.com> AUTH=<>", False, ("space_before_path", "auth_parameter")),
         ("MAIL FROM:<a@contoso.com>", False, ()),
     ],
 )
 def test_what_is_let_pass_is_named(line: str, bare_lf: bool, names: tuple[str, ...]) -> None:
     client = Client(article()).ready()
     assert client.happens(Line(line.encode(), bare_lf)).tolerated == names
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (b"Date: x\r\nMessage-ID: <1@a>\r\n\r\n.\r\n", ()),
+        (b"Message-ID: <1@a>\r\n\r\n.\r\n", ("missing_field",)),
+        (b"Date: x\r\n\r\na\nb\r\n.\r\n", ("bare_line_end", "missing_field")),
+        (b"Date: x\r\nMessage-ID: <1@a>\r\n\r\n" + b"x" * 999 + b"\r\n.\r\n", ("long_line",)),
+    ],
+)
+def test_what_is_let_pass_in_a_message_is_named(text: bytes, names: tuple[str, ...]) -> None:
+    assert Client(article()).ready().sends(text).tolerated == names
+
+
+def test_an_old_tls_version_is_named() -> None:
+    client = Client(article()).ready()
+    assert client.happens(TlsStarted("TLSv1", "X")).tolerated == ("old_tls",)
+    assert client.happens(TlsStarted("TLSv1.2", "X")).tolerated == ()
+
+
+def test_a_logon_ends_with_a_line_end_that_is_not_tolerated() -> None:
+    text = (CORPUS / "fleets" / "settings.yaml").read_text()
+    text = text.replace("    max_logon_failures: 2\n", "    max_logon_failures: 2\n    tolerances: []\n")
+    client = Client(article(text), "127.0.1.10").ready()
+    assert client.says("AUTH LOGIN").reply is replies.USERNAME
+    refused = client.happens(Line(b"c2Nhbm5lcg==", True))
+    assert (refused.reply, refused.secret) == (replies.UNRECOGNIZED, True)
+    assert client.says("NOOP").reply is replies.OK
 
 
 def test_a_source_that_keeps_guessing_is_answered_before_anything_is_checked() -> None:

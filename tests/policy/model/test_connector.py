@@ -9,6 +9,7 @@ from gatepost.policy.model.connector import RangeEntry, ReceiveConnector
 from gatepost.policy.model.errors import faults
 from gatepost.policy.model.rights import ANONYMOUS, EXTERNALLY_SECURED, Right, effective
 from gatepost.policy.model.unsupported import UNSUPPORTED
+from tests.support.policies import RELAY
 
 
 def connector(**settings: Any) -> ReceiveConnector:
@@ -180,6 +181,27 @@ def test_the_defaults_are_those_of_real_servers_and_frozen_for_schema_1() -> Non
         "reject_reserved_second_level_recipient_domains": False,
         "reject_single_label_recipient_domains": False,
         "bare_linefeed_rejection_enabled": False,
+        "tolerances": [
+            "auth_parameter",
+            "bare_lf_line",
+            "long_line",
+            "missing_field",
+            "path_without_brackets",
+            "space_before_path",
+        ],
         "protocol_logging_level": "None",
         "bounce_to": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("None", ()), ([], ()), ("space_before_path, LONG_LINE", ("long_line", "space_before_path"))],
+)
+def test_tolerances_are_listed_in_one_order(given: object, kept: tuple[str, ...]) -> None:
+    assert ReceiveConnector.model_validate(RELAY | {"tolerances": given}).tolerances == kept
+
+
+def test_what_is_no_tolerance_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ValidationError, match=r"not a tolerance: 'spaces'. Use some of auth_parameter, "):
+        ReceiveConnector.model_validate(RELAY | {"tolerances": ["spaces"]})

@@ -24,6 +24,7 @@ STRICTER_WHEN_ON = frozenset(
         "bare_linefeed_rejection_enabled",
     }
 )
+FEWER_IS_STRICTER = frozenset({"tolerances"})
 LISTS = frozenset({"allowed_sender_domains", "allowed_recipient_domains"})
 
 
@@ -74,6 +75,8 @@ def _narrower(field: str, old: Any, new: Any) -> bool:
         return rank(new) <= rank(old)
     if field in LISTS:
         return within(old, new)
+    if field in FEWER_IS_STRICTER:
+        return set(new) <= set(old)
     return field in STRICTER_WHEN_ON and bool(new)
 
 

@@ -13,6 +13,7 @@ from gatepost.policy.dialogue.throttle import take
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.mailboxes import Mailbox, parse_mailbox
+from gatepost.policy.model.tolerances import Tolerance
 
 if TYPE_CHECKING:
     from gatepost.policy.dialogue.session import Session
@@ -57,7 +58,7 @@ def _hello(session: "Session", name: str, *, extended: bool) -> Decision:
     if extended:
         offered = hello.extensions(door, tls=session.tls is not None, authenticated=session.authenticated)
         reply = replies.extended_hello(door.fqdn, session.client, offered)
-    return session.say(reply)._replace(tolerated=hello.tolerated(name))
+    return session.say(reply).tolerating(*hello.tolerated(name))
 
 
 def _rset(session: "Session", argument: str, usage: Usage) -> Decision:
@@ -155,7 +156,7 @@ def _message_rate(session: "Session", usage: Usage) -> tuple[Charge, ...] | None
 
 def _sender(session: "Session", argument: str) -> Decision:
     door = session.door
-    parsed = paths.parse(argument, "FROM")
+    parsed = _argument(session, argument, "FROM")
     parameters = mail.parameters(door, parsed.parameters) if parsed else None
     if parsed is None or parameters is None:
         return session.protocol_error(
@@ -171,7 +172,17 @@ def _sender(session: "Session", argument: str) -> Decision:
     if refusal is not None:
         return session.refuse(refusal)
     session.transaction = Transaction(sender, parameters)
-    return session.say(replies.SENDER_OK)._replace(tolerated=parsed.tolerated)
+    return session.say(replies.SENDER_OK).tolerating(*parsed.tolerated)
+
+
+def _argument(session: "Session", text: str, keyword: str) -> paths.Argument | None:
+    """The argument of MAIL or RCPT; None when it is not one, or departs from the standard as is not tolerated here."""
+    parsed = paths.parse(text, keyword)
+    if parsed is None:
+        return None
+    if "AUTH" in parsed.parameters and not auth.offered(session.door, tls=session.tls is not None):
+        parsed = parsed._replace(tolerated=(*parsed.tolerated, Tolerance.AUTH_PARAMETER))
+    return parsed if session.door.tolerates(parsed.tolerated) else None
 
 
 @lru_cache(maxsize=1024)
@@ -187,7 +198,7 @@ def _rcpt(session: "Session", argument: str, usage: Usage) -> Decision:
         return session.protocol_error(replies.NEED_MAIL, "RCPT outside a transaction")
     if len(transaction.recipients) >= door.model.max_recipients_per_message:
         return session.refuse(Refusal(replies.TOO_MANY_RECIPIENTS, "max_recipients_per_message is reached"))
-    parsed = paths.parse(argument, "TO")
+    parsed = _argument(session, argument, "TO")
     if parsed is None or parsed.parameters:
         return session.protocol_error(replies.INVALID_ARGUMENTS, "RCPT TO:<address> without parameters")
     path = parsed.path
@@ -197,7 +208,7 @@ def _rcpt(session: "Session", argument: str, usage: Usage) -> Decision:
         given = _mailbox(path, utf8=transaction.parameters.smtp_utf8)
     except BadValue:
         return session.protocol_error(replies.INVALID_RECIPIENT, "not a mail address")
-    return _recipient(session, transaction, given, usage)._replace(tolerated=parsed.tolerated)
+    return _recipient(session, transaction, given, usage).tolerating(*parsed.tolerated)
 
 
 def _recipient(session: "Session", transaction: Transaction, given: Mailbox, usage: Usage) -> Decision:

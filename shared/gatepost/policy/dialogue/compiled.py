@@ -3,7 +3,7 @@
 `compile_policy` is the only way from a bundle to a session, for the agent, explain, plan and the tests alike.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from math import inf
 from typing import NamedTuple
@@ -75,6 +75,7 @@ class CompiledConnector:
         self.recipients_per_minute = _number(model.recipient_rate_limit)
         self.senders = DomainSet(model.allowed_sender_domains)
         self.recipients = DomainSet(model.allowed_recipient_domains)
+        self._tolerances = frozenset[str](model.tolerances)
         self.first_principal = EXTERNALLY_SECURED if model.externally_secured else ANONYMOUS
         self.deciding = cache(lambda principal: deciding(model.aces, token(principal)))
         self.relays_unproved = self.holds(self.first_principal, Right.ANY_RECIPIENT)
@@ -82,6 +83,10 @@ class CompiledConnector:
     def holds(self, principal: str, right: Right) -> bool:
         ace = self.deciding(principal).get(right)
         return ace is not None and not ace.deny
+
+    def tolerates(self, departures: Collection[str]) -> bool:
+        """Whether all of these, by the names of Tolerance, are let pass here."""
+        return self._tolerances.issuperset(departures)
 
     def rights(self, principal: str) -> frozenset[Right]:
         """The rights a session of this principal has here."""

@@ -17,6 +17,8 @@ from typing import NamedTuple
 from gatepost.policy.dialogue.header_block import HeaderBlock
 from gatepost.policy.dialogue.headers import ContentRules, HeaderFacts
 
+LONGEST_LINE = 998  # octets without its CRLF (RFC 5322 2.1.1)
+
 
 class ContentFacts(NamedTuple):
     """What a whole message was.
@@ -24,6 +26,7 @@ class ContentFacts(NamedTuple):
     octets: its size as received, without stuffed dots and the final dot.
     bare_cr, bare_lf: line ends that were not CRLF.
     eight_bit, nul: the body holds such octets; the header's own are in `header`.
+    long_line: a line is longer than LONGEST_LINE.
     over_limit: octets passed max_size; then, as after an overlong header, the other facts may be incomplete.
     """
 
@@ -32,6 +35,7 @@ class ContentFacts(NamedTuple):
     bare_lf: int
     eight_bit: bool
     nul: bool
+    long_line: bool
     over_limit: bool
     header: HeaderFacts
 
@@ -66,7 +70,7 @@ class Content:
         self._unsent = rules.prepend
         self._held = b""
         self._after_crlf = True
-        self._open_line = False
+        self._lines = _Lines()
         self._eight_bit = self._nul = False
 
     @property
@@ -129,9 +133,8 @@ class Content:
     def _keep(self, text: bytes, consumed: int) -> Kept:
         self.octets += len(text)
         clean = self._normalise(text)
-        if clean:
-            self._open_line = not clean.endswith(b"\n")
-        if self.finished and self._open_line:
+        self._lines.measure(clean)
+        if self.finished and self._lines.open:
             clean += b"\r\n"
         known = self._header.facts
         data = self._split(clean)
@@ -171,6 +174,26 @@ class Content:
             bare_lf=self.bare_lf,
             eight_bit=self._eight_bit,
             nul=self._nul,
+            long_line=self._lines.too_long,
             over_limit=self.over_limit,
             header=header,
         )
+
+
+class _Lines:
+    """How long the lines are. open: octets of the line that has not ended; `too_long` stays once it is set."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.too_long = False
+
+    def measure(self, text: bytes) -> None:
+        """The next octets, whose line ends are CRLF, none cut in two. From line end to the last one that is near
+        enough: a step for every 998 octets, whatever the lines' length."""
+        at, room = 0, LONGEST_LINE - self.open
+        while not self.too_long and len(text) - at > room:
+            end = text.rfind(b"\r\n", at, at + room + 2)
+            self.too_long = end < 0
+            at, room = end + 2, LONGEST_LINE
+        last = text.rfind(b"\n") + 1
+        self.open = len(text) - last + (0 if last else self.open)

@@ -133,3 +133,7 @@ class Decision(NamedTuple):
     secret: bool = False
     trace: Trace = EMPTY
     tolerated: tuple[str, ...] = ()
+
+    def tolerating(self, *departures: str) -> "Decision":
+        """The same decision, with more that was let pass."""
+        return self._replace(tolerated=(*self.tolerated, *departures)) if departures else self

@@ -121,7 +121,7 @@ class HeaderBlock:
             from_=notes.originators[b"from"],
             sender=notes.originators[b"sender"],
             message_id=notes.message_id if notes.has_message_id else self._rules.add_message_id or None,
-            date=notes.has_date,
+            lacks_fields=not (notes.has_date and notes.has_message_id),
             eight_bit=self._eight_bit,
             nul=self._nul,
             complete=complete,

@@ -50,7 +50,7 @@ class HeaderFacts(NamedTuple):
     from_, sender: addresses as written; () means no field or no address, None that nobody can say which addresses
     a reader would see, so who must check them refuses.
     message_id: with its angle brackets, fit for a reply; the added one if it had none, None if it cannot be shown.
-    date: it had one. eight_bit, nul: it holds such octets.
+    lacks_fields: it had no Date or no Message-ID. eight_bit, nul: it holds such octets.
     complete: False when the header passed max_header_size; all other values then cover what was read.
     """
 
@@ -60,7 +60,7 @@ class HeaderFacts(NamedTuple):
     from_: tuple[str, ...] | None = ()
     sender: tuple[str, ...] | None = ()
     message_id: str | None = None
-    date: bool = False
+    lacks_fields: bool = False
     eight_bit: bool = False
     nul: bool = False
     complete: bool = True

@@ -126,6 +126,8 @@ TOO_LARGE = _reply(552, "5.3.4", "Message size exceeds fixed maximum message siz
 HEADER_TOO_LARGE = _reply(552, "5.3.4", "Header size exceeds fixed maximum size")
 HOP_COUNT_EXCEEDED = _reply(554, "5.4.6", "Hop count exceeded - possible mail loop")
 BARE_LINEFEED = _reply(550, "5.6.11", "Bare linefeed in the message: lines must end with CRLF")
+LONG_LINE = _reply(550, "5.6.0", "A line of the message is longer than 998 octets")
+MISSING_FIELD = _reply(550, "5.6.0", "The message has no Date or no Message-ID")
 NUL_IN_HEADER = _reply(550, "5.6.0", "Invalid character in the message header")
 
 # --- capacity, rate, and our own trouble -----------------------------------------------------------------------

@@ -39,8 +39,10 @@ from gatepost.policy.dialogue.rules import connect
 from gatepost.policy.dialogue.rules.refusal import Refusal
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.rights import USER_PREFIX, Right
+from gatepost.policy.model.tolerances import OLD_TLS, Tolerance
 
 # A block ends a session at its next command; what was already taken still gets its answer.
+_OLD_TLS = ("TLSv1", "TLSv1.1")  # RFC 8996; as OpenSSL names them
 _OUTLIVES_BLOCK = (Connected, Stored, NotStored, Failed, TimedOut, Interrupted)
 
 
@@ -98,7 +100,8 @@ class Session:
                 return self.protocol_error(replies.LINE_TOO_LONG, "a line longer than MAX_LINE")
             case TlsStarted():
                 self._start_over(event)
-                return Decision(None, Next.READ_LINE, trace=self.trace)
+                decision = Decision(None, Next.READ_LINE, trace=self.trace)
+                return decision.tolerating(OLD_TLS) if event.version in _OLD_TLS else decision
             case TimedOut():
                 return self.close(
                     replies.IDLE_TIMEOUT if event.what == "idle" else replies.SESSION_TIMEOUT, event.what
@@ -163,12 +166,18 @@ class Session:
         return self.say(replies.greeting(door.fqdn, format_date(usage.now), door.model.banner))
 
     def _line(self, event: Line, usage: Usage) -> Decision:
+        if event.bare_lf and not self.door.tolerates((Tolerance.BARE_LF_LINE,)):
+            return self._bare_lf_refused()
         if self.logon is not None:
-            return self.logon.proceed(self, event.raw, usage)
-        decision = commands.step(self, event.raw, usage)
-        return (
-            decision._replace(tolerated=(*decision.tolerated, "bare_lf_line")) if event.bare_lf else decision
-        )
+            decision = self.logon.proceed(self, event.raw, usage)
+        else:
+            decision = commands.step(self, event.raw, usage)
+        return decision.tolerating(Tolerance.BARE_LF_LINE) if event.bare_lf else decision
+
+    def _bare_lf_refused(self) -> Decision:
+        secret, self.logon = self.logon is not None, None
+        refused = self.protocol_error(replies.UNRECOGNIZED, "a command that ends with LF alone")
+        return refused._replace(secret=secret)
 
     def _start_over(self, tls: TlsStarted) -> None:
         """After STARTTLS nothing that was said in clear counts (RFC 3207 4.2)."""

@@ -144,7 +144,8 @@ def _ended(session: "Session", event: ContentEnded, usage: Usage) -> Decision:
     if refusal is not None:
         session.transaction = None
         return session.refuse(refusal)
-    return session.say(None, Next.STORE, _envelope(session, transaction, event))
+    stored = session.say(None, Next.STORE, _envelope(session, transaction, event))
+    return stored.tolerating(*message.departures(event.facts))
 
 
 def _envelope(session: "Session", transaction: "Transaction", event: ContentEnded) -> Envelope:

@@ -32,6 +32,7 @@ from gatepost.policy.model.rights import (
     parse_principal,
     parse_right,
 )
+from gatepost.policy.model.tolerances import Tolerance, parse_tolerance
 from gatepost.policy.model.unsupported import drop_unsupported
 from gatepost.policy.model.usage import seed_usage
 from gatepost.policy.model.values import (
@@ -80,6 +81,10 @@ def _listed(value: object) -> object:
 
 def _once(value: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(value))
+
+
+def _in_order(value: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:
+    return tuple(tolerance for tolerance in Tolerance if tolerance in value)
 
 
 def _range_text(text: str) -> str:
@@ -208,6 +213,12 @@ class ReceiveConnector(Configured):
     reject_reserved_second_level_recipient_domains: bool = False
     reject_single_label_recipient_domains: bool = False
     bare_linefeed_rejection_enabled: bool = False
+    tolerances: Annotated[
+        tuple[Annotated[Tolerance, BeforeValidator(parse_tolerance)], ...],
+        BeforeValidator(_listed),
+        AfterValidator(_in_order),
+    ] = tuple(Tolerance)
+    """Ours: the departures from the standards that are let pass; what is not listed is refused."""
     protocol_logging_level: Literal["None", "Verbose"] = "None"
     bounce_to: MailAddress | None = None
     """Ours: who gets bounces of mail whose sender is not in an accepted domain."""

@@ -7,6 +7,7 @@ from gatepost.policy.dialogue.rules.refusal import Refusal
 from gatepost.policy.model.addresses import parse_address
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.mailboxes import parse_domain
+from gatepost.policy.model.tolerances import HELLO_WITH_ODD_NAME, HELLO_WITHOUT_NAME
 
 
 def check(connector: CompiledConnector, name: str) -> Refusal | None:
@@ -20,8 +21,8 @@ def check(connector: CompiledConnector, name: str) -> Refusal | None:
 
 def tolerated(name: str) -> tuple[str, ...]:
     if not name:
-        return ("hello_without_name",)
-    return () if _valid(name) else ("hello_with_odd_name",)
+        return (HELLO_WITHOUT_NAME,)
+    return () if _valid(name) else (HELLO_WITH_ODD_NAME,)
 
 
 def _valid(name: str) -> bool:

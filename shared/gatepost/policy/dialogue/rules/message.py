@@ -2,13 +2,14 @@
 
 from gatepost.policy.dialogue import replies
 from gatepost.policy.dialogue.compiled import CompiledConnector, Policy
-from gatepost.policy.dialogue.content import ContentFacts
+from gatepost.policy.dialogue.content import LONGEST_LINE, ContentFacts
 from gatepost.policy.dialogue.headers import HeaderFacts, HeaderFamily
 from gatepost.policy.dialogue.rules import mail
 from gatepost.policy.dialogue.rules.refusal import Refusal
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.mailboxes import parse_mailbox
 from gatepost.policy.model.rights import Right
+from gatepost.policy.model.tolerances import BARE_LINE_END, Tolerance
 
 _FAMILIES = (
     (Right.HEADERS_ROUTING, HeaderFamily.ROUTING),
@@ -45,6 +46,10 @@ def content(
         return too_large
     if head.nul:
         return Refusal(replies.NUL_IN_HEADER, "a NUL in the header")
+    if facts.long_line and not connector.tolerates((Tolerance.LONG_LINE,)):
+        return Refusal(replies.LONG_LINE, f"a line longer than {LONGEST_LINE} octets is not tolerated")
+    if head.lacks_fields and not connector.tolerates((Tolerance.MISSING_FIELD,)):
+        return Refusal(replies.MISSING_FIELD, "a message without Date or Message-ID is not tolerated")
     if head.received > model.max_hop_count:
         return Refusal(
             replies.HOP_COUNT_EXCEEDED, f"{head.received} Received fields, max_hop_count is exceeded"
@@ -53,6 +58,16 @@ def content(
         reason = f"{head.local_received} Received fields of this server, max_local_hop_count is exceeded"
         return Refusal(replies.HOP_COUNT_EXCEEDED, reason)
     return _originators(policy, connector, principal, head)
+
+
+def departures(facts: ContentFacts) -> tuple[str, ...]:
+    """What in a message was let pass, by the names of Tolerance."""
+    found = (
+        (facts.bare_lf or facts.bare_cr, BARE_LINE_END),
+        (facts.long_line, Tolerance.LONG_LINE),
+        (facts.header.lacks_fields, Tolerance.MISSING_FIELD),
+    )
+    return tuple(name for is_so, name in found if is_so)
 
 
 def _originators(

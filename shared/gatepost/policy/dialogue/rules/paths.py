@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from gatepost.policy.model.tolerances import Tolerance
+
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _ARGUMENT = re.compile(
     rf"(?P<space> *)(?:<(?P<path>(?:{_QUOTED}|[^\">])*)>|(?P<bare>(?:{_QUOTED}|[^\s<>\"])+))(?P<rest>(?: .*)?)"
@@ -31,9 +33,9 @@ def parse(text: str, keyword: str) -> Argument | None:
     parameters = _parameters(found["rest"].split())
     if parameters is None:
         return None
-    tolerated = ("space_before_path",) if found["space"] else ()
+    tolerated = (Tolerance.SPACE_BEFORE_PATH,) if found["space"] else ()
     if found["path"] is None:
-        return Argument(found["bare"], parameters, (*tolerated, "path_without_brackets"))
+        return Argument(found["bare"], parameters, (*tolerated, Tolerance.PATH_WITHOUT_BRACKETS))
     return Argument(found["path"].strip(), parameters, tolerated)
 
 
