@@ -46,7 +46,7 @@ imports: setup  ## who imports what
 	$(BIN)/lint-imports --no-logo
 
 pytest: setup  ## the tests; T=tests/policy for some of them
-	$(BIN)/pytest $(T)
+	$(BIN)/pytest $(if $(T),$(T),--numprocesses=2 --dist=loadfile)
 
 bench: setup  ## ratios, measured side by side on this machine
 	@$(BIN)/python tests/bench/run.py
