@@ -1,10 +1,11 @@
 """One attempt at one message: routes, batches, next hops in order, an outcome for each recipient."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import NamedTuple
 
 from gatepost.policy.dialogue.routing import Hop, NoRoute
+from gatepost_agent.delivery.content import has_utf8_header
 from gatepost_agent.delivery.envelope import same_for_all
 from gatepost_agent.delivery.errors import HopFailed, NoSuchDomain
 from gatepost_agent.delivery.job import Attempt, Job, Peer
@@ -39,7 +40,7 @@ async def attempt_message(
     *,
     routing: Routing,
     pool: Pool,
-    body: Callable[[QueuedMessage], AsyncIterator[bytes]],
+    body: Callable[[QueuedMessage], AsyncGenerator[bytes, None]],
     turn: int,
 ) -> Attempted:
     """Try every pending recipient once. Raises only what is a bug."""
@@ -66,7 +67,7 @@ async def attempt_message(
 
 
 def _batches(message: QueuedMessage, routing: Routing, turn: int) -> tuple[list[_Batch], list[Attempt]]:
-    by_route: dict[tuple[Hop, ...], list[str]] = {}
+    by_route: dict[tuple[tuple[Hop, ...], bool], list[str]] = {}
     unrouted: list[Attempt] = []
     for recipient in message.pending:
         route = routing.find(recipient, turn)
@@ -74,10 +75,12 @@ def _batches(message: QueuedMessage, routing: Routing, turn: int) -> tuple[list[
             # Not now, not never: a send connector may be on its way, and an operator should see it in the queue.
             unrouted += same_for_all((recipient,), Result.NOT_NOW, "4.4.4", route.reason, Peer(hop=""))
         else:
-            by_route.setdefault(route.hops, []).append(recipient)
+            # Apart, so that a next hop without SMTPUTF8, which can take only the others, does take them.
+            is_ascii = recipient.rpartition("@")[0].isascii()
+            by_route.setdefault((route.hops, is_ascii), []).append(recipient)
     return [
         _Batch(hops, tuple(recipients[start : start + BATCH]))
-        for hops, recipients in by_route.items()
+        for (hops, _), recipients in by_route.items()
         for start in range(0, len(recipients), BATCH)
     ], unrouted
 
@@ -87,17 +90,21 @@ async def _try_batch(
     batch: _Batch,
     routing: Routing,
     pool: Pool,
-    body: Callable[[QueuedMessage], AsyncIterator[bytes]],
+    body: Callable[[QueuedMessage], AsyncGenerator[bytes, None]],
 ) -> list[Attempt] | Resting:
     """Next hops in order until one decides. Resting when none of them was tried."""
     failed: HopFailed | None = None
     resting: Resting | None = None
     hop = batch.hops[0]
     for hop in batch.hops:
-        job = Job(
-            message, batch.recipients, lambda: body(message), asyncio.get_running_loop().create_future()
-        )
         try:
+            job = Job(
+                message,
+                batch.recipients,
+                lambda: body(message),
+                asyncio.get_running_loop().create_future(),
+                utf8_header=message.envelope.smtp_utf8 and await has_utf8_header(body(message)),
+            )
             pool.submit(routing.exits[hop.connector], hop, job)
             return await job.done
         except Resting as rest:

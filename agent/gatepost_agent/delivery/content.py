@@ -7,6 +7,7 @@ that fails the count is rewritten.
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
@@ -32,6 +33,18 @@ async def chunked(blocks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         held = cleaner.feed(block)
     held += cleaner.end()
     yield b"BDAT %d LAST\r\n%b" % (len(held), held)
+
+
+async def has_utf8_header(blocks: AsyncGenerator[bytes, None]) -> bool:
+    """Whether there is an octet beyond ASCII before a message's first empty line; reads no further than that."""
+    rest = b""
+    async with aclosing(blocks):
+        async for block in blocks:
+            header, end, _ = (rest + block).partition(b"\r\n\r\n")
+            if end or not header.isascii():
+                return not header.isascii()
+            rest = header[-3:]
+    return False
 
 
 class Cleaner:

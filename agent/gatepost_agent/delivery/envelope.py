@@ -1,15 +1,19 @@
 """An envelope as SMTP commands, and what the replies to them decide. Pure."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
+from gatepost.policy.model.errors import BadValue
+from gatepost.policy.model.mailboxes import parse_mailbox
 from gatepost_agent.delivery.errors import DeliveryError
 from gatepost_agent.delivery.extensions import Extensions
 from gatepost_agent.delivery.job import Attempt, Job, Peer
-from gatepost_agent.delivery.replies import ServerReply
+from gatepost_agent.delivery.replies import ServerReply, shown
 from gatepost_agent.spool.messages import Result
 
 # 530, 534, 535, 538: "log in first". That is between the operator and the next hop, no verdict on the message.
 _OURS_TO_MEND = frozenset({530, 534, 535, 538})
+_NEEDS_SMTP_UTF8 = "it needs SMTPUTF8, which the next hop does not offer"
 
 
 class Unfit(DeliveryError):
@@ -23,23 +27,42 @@ class Unfit(DeliveryError):
 def envelope_commands(job: Job, extensions: Extensions) -> list[bytes]:
     """MAIL and one RCPT for each recipient, without line ends. Raises Unfit (RFC 1870, 6152, 6531)."""
     envelope = job.message.envelope
-    utf8 = envelope.smtp_utf8 or not all(map(str.isascii, (envelope.mail_from, *job.recipients)))
+    addresses = (envelope.mail_from, *job.recipients)
+    utf8 = envelope.smtp_utf8 or not all(map(str.isascii, addresses))
     if utf8 and not extensions.smtp_utf8:
-        raise Unfit("the message needs SMTPUTF8, which the next hop does not offer", status="5.6.7")
+        addresses, utf8 = _in_ascii(job), False
     if envelope.eight_bit and not extensions.eight_bit:
         raise Unfit("the message needs 8BITMIME, which the next hop does not offer", status="5.6.3")
     if extensions.size and job.message.size > extensions.size:
         raise Unfit(
             f"{job.message.size} octets; the next hop takes {extensions.size} at most", status="5.3.4"
         )
-    mail = f"MAIL FROM:<{envelope.mail_from}>"
+    mail = f"MAIL FROM:<{addresses[0]}>"
     if extensions.size is not None:
         mail += f" SIZE={job.message.size}"
     if envelope.eight_bit:
         mail += " BODY=8BITMIME"
     if utf8:
         mail += " SMTPUTF8"
-    return [mail.encode(), *(f"RCPT TO:<{recipient}>".encode() for recipient in job.recipients)]
+    return [mail.encode(), *(f"RCPT TO:<{recipient}>".encode() for recipient in addresses[1:])]
+
+
+def _in_ascii(job: Job) -> tuple[str, ...]:
+    """Sender and recipients for a next hop without SMTPUTF8. Raises Unfit: a header cannot be rewritten by a relay."""
+    if job.utf8_header:
+        raise Unfit(f"the message's header holds UTF-8: {_NEEDS_SMTP_UTF8}", status="5.6.7")
+    return tuple(map(_address_in_ascii, (job.message.envelope.mail_from, *job.recipients)))
+
+
+def _address_in_ascii(address: str) -> str:
+    """A domain has a form in ASCII, its A-labels (RFC 5890); a local part has none."""
+    if address.isascii():
+        return address
+    with suppress(BadValue):
+        mailbox = parse_mailbox(address)
+        if mailbox.local.isascii():
+            return str(mailbox)
+    raise Unfit(f"<{shown(address.encode())}> has no form in ASCII: {_NEEDS_SMTP_UTF8}", status="5.6.7")
 
 
 def judge(reply: ServerReply, *, recipient: bool = False) -> Result:

@@ -29,10 +29,12 @@ class Attempt(NamedTuple):
 class Job:
     """One message for some of its recipients over one next hop. `done` gets an Attempt for each, or HopFailed.
 
+    utf8_header: the header holds UTF-8, so only a next hop with SMTPUTF8 can take it (RFC 6532).
+
     HopFailed means that nothing was decided: the message may go to the next hop in order at once.
     """
 
-    __slots__ = ("body", "done", "message", "met_trouble", "recipients", "requeued")
+    __slots__ = ("body", "done", "message", "met_trouble", "recipients", "requeued", "utf8_header")
 
     def __init__(
         self,
@@ -40,11 +42,14 @@ class Job:
         recipients: tuple[str, ...],
         body: Callable[[], AsyncIterator[bytes]],
         done: "asyncio.Future[list[Attempt]]",
+        *,
+        utf8_header: bool = False,
     ) -> None:
         self.message = message
         self.recipients = recipients
         self.body = body
         self.done = done
+        self.utf8_header = utf8_header
         self.requeued = 0  # how often a new connection ended before the message was begun
         self.met_trouble = False  # a recipient got a 4xx or an unsure end
 

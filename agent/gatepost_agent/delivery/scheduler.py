@@ -8,7 +8,7 @@ again, so that a recipient who has it does not get it twice.
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class Queue(Protocol):
     def put_back(self, queue_id: int, next_attempt: float) -> None:
         """Not attempted."""
 
-    def body(self, message: QueuedMessage) -> AsyncIterator[bytes]:
+    def body(self, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
         """The message's octets."""
 
     async def settle(
@@ -197,7 +197,7 @@ class Delivery:
         """The message's header, or what can be read of it."""
         start = b""
         try:
-            async with aclosing(self._queue.body(message)) as blocks:  # type: ignore[type-var]
+            async with aclosing(self._queue.body(message)) as blocks:
                 async for block in blocks:
                     start += block
                     if b"\r\n\r\n" in start or len(start) > HEADERS_MOST:

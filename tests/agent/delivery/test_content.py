@@ -2,20 +2,20 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost_agent.delivery.content import chunked, dotted
+from gatepost_agent.delivery.content import chunked, dotted, has_utf8_header
 
 bodies = st.lists(
     st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"a", b"\r\n.\r\n", b"\x00\xff"]), max_size=14
 )
 
 
-async def _blocks(parts: list[bytes]) -> AsyncIterator[bytes]:
+async def _blocks(parts: list[bytes]) -> AsyncGenerator[bytes, None]:
     for part in parts:
         yield part
 
@@ -82,3 +82,18 @@ def test_nothing_of_the_end_is_sent_before_the_body_has_ended_well() -> None:
     with pytest.raises(ValueError, match="checksum"):
         asyncio.run(gather())
     assert pieces == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("whole", "expected"),
+    [
+        (b"Subject: scan\r\n\r\n\xc3\xbc\r\n\r\n", False),
+        (b"Subject: \xc3\xbc\r\n\r\nscan\r\n", True),
+        (b"Subject: scan\r\nTo: \xc3\xbc", True),
+        (b"", False),
+    ],
+)
+def test_utf8_is_found_in_the_header_and_not_in_the_body(size: int, whole: bytes, expected: bool) -> None:
+    parts = [whole[start : start + size] for start in range(0, len(whole), size)]
+    assert asyncio.run(has_utf8_header(_blocks(parts))) is expected

@@ -257,7 +257,6 @@ def test_what_the_server_cannot_take_is_refused_for_good_and_says_why(run: Run) 
             opened = await session(exit_for(), host.port)
             for unfit, status, word in [
                 (message(eight_bit=True), "5.6.3", "8BITMIME"),
-                (message(smtp_utf8=True), "5.6.7", "SMTPUTF8"),
                 (message(1, "käthe@fabrikam.com"), "5.6.7", "SMTPUTF8"),
                 (message(size=1001), "5.3.4", "1000"),
             ]:

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost.policy.dialogue.domains import AcceptedDomains
 from gatepost.policy.model.document import AcceptedDomain
@@ -21,11 +23,22 @@ from tests.support.smart_host import SmartHost
 from tests.support.waiting import eventually
 
 OURS = AcceptedDomains([AcceptedDomain(domain="contoso.com")])
+UTF8_HEADER = "Subject: Prüfbericht\r\n\r\nhello\r\n".encode()
+UTF8_BODY = "Subject: scan\r\n\r\nPrüfbericht\r\n".encode()
 LARGE = BODY + b"".join(b"%06d" % n + b"x" * 60 + b"\r\n" for n in range(20_000))
 
 
-async def store(spool: Spool, body: bytes, *recipients: str) -> int:
-    envelope = Envelope("Relay", "anonymous", "192.0.2.7", "printer", "scanner@contoso.com", recipients)
+async def store(spool: Spool, body: bytes, *recipients: str, utf8: bool = False) -> int:
+    envelope = Envelope(
+        "Relay",
+        "anonymous",
+        "192.0.2.7",
+        "printer",
+        "scanner@contoso.com",
+        recipients,
+        eight_bit=utf8,
+        smtp_utf8=utf8,
+    )
     incoming = spool.begin(envelope)
     for start in range(0, len(body), 50_000):
         incoming.write(body[start : start + 50_000])
@@ -94,5 +107,46 @@ def test_what_could_not_leave_leaves_after_a_restart(run: Run, tmp_path: Path) -
                 await spool.retry([queue_id])
                 await eventually(lambda: len(host.messages) == 1)
                 await eventually(lambda: spool.status().queued == 0)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("extensions", [("8BITMIME",), ("PIPELINING", "8BITMIME")])
+def test_a_u_label_domain_is_delivered_to_a_hop_without_smtputf8(
+    run: Run, tmp_path: Path, extensions: tuple[str, ...]
+) -> None:
+    async def scene() -> None:
+        async with (
+            SmartHost(extensions=extensions) as host,
+            delivering(tmp_path / "spool", host) as spool,
+        ):
+            await store(spool, UTF8_BODY, "kate@bücher.example", "käthe@bücher.example", utf8=True)
+            await eventually(lambda: len(host.messages) == 2 and spool.status().queued == 0)
+            [taken] = [one for one in host.messages if one.mail]  # the other one is the bounce
+            assert (taken.recipients, taken.data) == (["kate@xn--bcher-kva.example"], UTF8_BODY)
+            [kept] = [one async for one in spool.messages(kept=True)]
+            assert {one.address for one in kept.recipients if "SMTPUTF8" in one.last_reply} == {
+                "käthe@bücher.example"
+            }
+
+    run(scene())
+
+
+@pytest.mark.parametrize(("offered", "arrives"), [(("SMTPUTF8",), True), ((), False)])
+def test_a_header_in_utf8_needs_a_hop_with_smtputf8(
+    run: Run, tmp_path: Path, offered: tuple[str, ...], arrives: bool
+) -> None:
+    async def scene() -> None:
+        async with (
+            SmartHost(extensions=("8BITMIME", *offered)) as host,
+            delivering(tmp_path / "spool", host) as spool,
+        ):
+            await store(spool, UTF8_HEADER, "kate@bücher.example", utf8=True)
+            await eventually(lambda: len(host.messages) == 1 and spool.status().queued == 0)
+            assert (host.messages[0].data == UTF8_HEADER) is arrives
+            kept = [one async for one in spool.messages(kept=True)]
+            assert ["the message's header holds UTF-8" in one.recipients[0].last_reply for one in kept] == (
+                [] if arrives else [True]
+            )
 
     run(scene())
