@@ -105,8 +105,12 @@ class FakeSpool:
         self.has_room: Literal["ok", "full", "trouble"] = "ok"
         self.fails: Literal["full", "trouble"] | None = None
         self.error: Exception | None = None
+        self.filled = 0.0
         self.keeps_bodies = True
         self.written = self.committing = self.abandoned = self.begun = 0
+
+    def fill(self) -> float:
+        return self.filled
 
     def room(self, size_hint: int = 0) -> Literal["ok", "full", "trouble"]:
         return self.has_room

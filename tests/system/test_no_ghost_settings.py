@@ -9,6 +9,7 @@ import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 import trustme
@@ -16,15 +17,22 @@ from pydantic import BaseModel
 
 from gatepost.documents import dump_document, validate
 from gatepost.policy.analysis.document_tests import run_tests
+from gatepost.policy.analysis.lint import lint
 from gatepost.policy.analysis.rehearsal import Rehearsal
+from gatepost.policy.analysis.sides import Side
 from gatepost.policy.dialogue.compiled import Policy, compile_policy
 from gatepost.policy.dialogue.content import Content
 from gatepost.policy.dialogue.events import ContentEnded
 from gatepost.policy.dialogue.headers import ContentRules
+from gatepost.policy.dialogue.session import Session
 from gatepost.policy.model.bundle import Server, canonical_bytes, render
 from gatepost.policy.model.connector import Permission, RangeEntry, ReceiveConnector
 from gatepost.policy.model.document import AcceptedDomain, DialogueTest, FleetDocument
 from gatepost.policy.model.send_connector import SendConnector
+from gatepost_agent.counters import Counters
+from gatepost_agent.devices import Devices
+from gatepost_agent.protocol_log import ProtocolLog
+from gatepost_agent.smtp.account import Account, Books
 from gatepost_agent.smtp.certificates import Certificates
 from tests.support.corpus import USERS, endpoint
 from tests.support.smtp import ANY_RECIPIENT
@@ -111,6 +119,32 @@ def rendered(document: FleetDocument) -> object:
     return canonical_bytes(render(document, MX1, USERS))
 
 
+def traced(document: FleetDocument) -> object:
+    """What is told of who took the client."""
+    rehearsal = Rehearsal(
+        policy(document), local=endpoint("127.0.0.1:25"), remote=endpoint("127.0.0.1"), now=NOW
+    )
+    rehearsal.connect()
+    return rehearsal.last.trace
+
+
+def warned(document: FleetDocument) -> object:
+    """The findings about it beside a front end on the same port."""
+    other = RELAY | {"name": "Front end", "remote_ip_ranges": ["127.0.0.9"]}
+    both = (*document.connectors, *fleet(relay=other).connectors)
+    side = Side(document.model_copy(update={"connectors": both}), (MX1,), now=NOW)
+    return [finding.rule for finding in lint(side)]
+
+
+def protocol_rows(document: FleetDocument) -> object:
+    """Whether a session is written to the protocol log."""
+    log = ProtocolLog(Path("unused"), server="mx1", clock=lambda: NOW)
+    books = Books(create_autospec(Counters, instance=True), Devices(lambda: NOW), log)
+    local, remote = endpoint("127.0.0.1:25"), endpoint("127.0.0.1")
+    Account(books, Session(policy(document), local=local, remote=remote, session_id="5E55"), NOW)
+    return log.take()
+
+
 def bindings(document: FleetDocument) -> object:
     return policy(document).bindings
 
@@ -156,11 +190,11 @@ _UTF8 = ("EHLO x", "MAIL FROM:<ä@contoso.com> SMTPUTF8")
 
 # field -> (settings beside it, one value, another value, what differs)
 CONNECTOR: dict[str, tuple[dict[str, Any], Any, Any, Observe]] = {
-    "name": ({}, "Relay", "Relay 2", rendered),
+    "name": ({}, "Relay", "Relay 2", traced),
     "comment": ({}, "", "3rd floor", shown),
-    "enabled": ({}, True, False, rendered),
+    "enabled": ({}, True, False, hears()),
     "servers": ({}, ["site=fra"], ["site=ber"], rendered),
-    "transport_role": ({}, "FrontendTransport", "HubTransport", rendered),
+    "transport_role": ({}, "FrontendTransport", "HubTransport", warned),
     "bindings": ({}, ["0.0.0.0:25"], ["0.0.0.0:26"], bindings),
     "remote_ip_ranges": ({}, ["127.0.0.1"], ["127.0.0.2"], hears()),
     "fqdn": ({}, None, "door.contoso.com", hears("HELO x")),
@@ -181,6 +215,7 @@ CONNECTOR: dict[str, tuple[dict[str, Any], Any, Any, Observe]] = {
     "max_inbound_connection_percentage_per_source": ({}, 2, 1, connects(connector_open=4000, source_open=15)),
     "message_rate_limit": ({}, "unlimited", 1, hears(*_MAIL, "RSET", _MAIL[1])),
     "message_rate_source": ({"message_rate_limit": 1}, "IPAddress", "None", hears(*_MAIL, "RSET", _MAIL[1])),
+    "connection_rate_limit": ({}, "unlimited", 1, hears()),
     "recipient_rate_limit": ({}, "unlimited", 1, hears(*_MAIL, _MAIL[2])),
     "max_recipients_per_message": ({}, 200, 1, hears(*_MAIL, _MAIL[2])),
     "max_message_size": ({}, "36MB", "64KB", hears("EHLO x")),
@@ -205,7 +240,7 @@ CONNECTOR: dict[str, tuple[dict[str, Any], Any, Any, Observe]] = {
     "reject_single_label_recipient_domains": ({}, False, True, hears(*_MAIL[:2], "RCPT TO:<a@host>")),
     "bare_linefeed_rejection_enabled": ({}, False, True, hears(*_MAIL, "DATA", "a: b", "", "x\ny", ".")),
     "tolerances": ({}, ["long_line"], [], hears(*_MAIL, "DATA", "a: b", "", "x" * 999, ".")),
-    "protocol_logging_level": ({}, "None", "Verbose", rendered),
+    "protocol_logging_level": ({}, "None", "Verbose", protocol_rows),
     "bounce_to": ({}, None, "postmaster@contoso.com", envelope),
 }  # fmt: skip
 

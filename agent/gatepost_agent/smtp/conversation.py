@@ -34,6 +34,7 @@ HANDSHAKE_S = 30.0
 LINGER_S = 1.0
 _UNSENT = 32 * 1024  # octets of replies gathered at most
 _TURN = 32  # commands that a session is answered before others have their turn
+_PRESSURE = {"ok": Pressure.NONE, "full": Pressure.FULL, "trouble": Pressure.TROUBLE}
 _NOBODY_S = 10.0  # time for a client that no connector takes
 
 
@@ -129,7 +130,8 @@ class Conversation:
         usage = Usage(
             host.clock(),
             current.policy or session.policy,
-            pressure=Pressure.NONE if host.spool.room() == "ok" else Pressure.FULL,
+            pressure=_PRESSURE[host.spool.room()],
+            fill=host.spool.fill(),
             denied=current.denied.lookup(session.remote.address) if current.denied.denials else None,
         )
         rates = host.rates.states
@@ -139,6 +141,7 @@ class Conversation:
         return usage._replace(
             messages=rates.get((Limit.MESSAGES, connector, client)),
             user_messages=rates.get((Limit.USER_MESSAGES, connector, session.principal)),
+            connections=rates.get((Limit.CONNECTIONS, connector, client)),
             recipients=rates.get((Limit.RECIPIENTS, connector, client)),
             logon_failures=rates.get((Limit.LOGON_FAILURES, "", client)),
         )

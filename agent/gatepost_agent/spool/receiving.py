@@ -50,6 +50,12 @@ class Receiver:
             return "trouble"
         return "full" if free - size < limits.free_floor else "ok"
 
+    def fill(self) -> float:
+        """See Spool.fill."""
+        schedule, limits = self._core.schedule, self._core.limits
+        count = len(schedule.queued) + len(schedule.kept)
+        return max(count / limits.max_messages, (schedule.bytes + self._arriving) / limits.max_bytes)
+
     def _free_bytes(self) -> int | None:
         now = time.monotonic()
         if now >= self._free_until:  # asked for every message, and each system call gives up the interpreter

@@ -81,6 +81,10 @@ class Spool:
         """
         return self._receiver.room(size_hint)
 
+    def fill(self) -> float:
+        """What part of the spool is taken, by count or by octets, whichever is more: 0 to 1, and over."""
+        return self._receiver.fill()
+
     def begin(self, envelope: Envelope) -> Incoming:
         """Begin to receive. Raises NotStored when there is no room."""
         return self._receiver.begin(envelope)

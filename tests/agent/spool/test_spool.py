@@ -316,7 +316,7 @@ def test_the_count_bound_refuses_before_data_and_recovers(tmp_path: Path) -> Non
         async with opened(tmp_path, SpoolLimits(max_messages=2)) as spool:
             await receive(spool, body_of(1))
             await receive(spool, body_of(2))
-            assert spool.room() == "full"
+            assert (spool.room(), spool.fill()) == ("full", 1.0)
             assert not spool.status().accepting
             with pytest.raises(NotStored) as refused:
                 spool.begin(envelope())
@@ -337,6 +337,7 @@ def test_the_bound_in_octets_counts_what_is_on_its_way_and_what_is_kept(tmp_path
             assert spool.room(100_001) == "full"
             await incoming.commit("<1@x>")
             assert (spool.room(100_000), spool.room(100_001)) == ("ok", "full")
+            assert 0.66 < spool.fill() < 0.67
             message = await take_one(spool)
             await spool.settle(message.id, [outcome(KATE, Result.NEVER)])
             assert spool.room(100_001) == "full"

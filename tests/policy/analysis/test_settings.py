@@ -30,6 +30,7 @@ NARROWER = {
     "max_inbound_connection_per_source": 1,
     "max_inbound_connection_percentage_per_source": 1,
     "message_rate_limit": 5,
+    "connection_rate_limit": 5,
     "recipient_rate_limit": 5,
     "max_recipients_per_message": 5,
     "max_protocol_errors": 1,

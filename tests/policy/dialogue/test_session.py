@@ -225,6 +225,36 @@ def test_a_full_spool_refuses_before_data_is_taken() -> None:
     assert client.says("BDAT 5 LAST", pressure=Pressure.FULL).next is Next.SKIP_CHUNK
 
 
+def test_a_disk_in_trouble_is_another_answer() -> None:
+    client = Client(article()).ready()
+    decision = client.says("MAIL FROM:<a@contoso.com>", pressure=Pressure.TROUBLE)
+    assert decision.reply is replies.NOT_STORED
+
+
+def test_a_queue_that_fills_slows_mail_and_nothing_else() -> None:
+    client = Client(article()).ready()
+    assert client.says("NOOP", fill=0.9).delay_s == 0
+    assert client.says("MAIL FROM:<a@contoso.com>", fill=0.79).delay_s == 0
+    client.says("RSET")
+    decision = client.says("MAIL FROM:<a@contoso.com>", fill=0.9)
+    assert (decision.reply, decision.delay_s) == (replies.SENDER_OK, 35)
+    assert client.says("RCPT TO:<b@fabrikam.com>", fill=0.9).delay_s == 0
+
+
+def test_a_source_connects_as_often_as_the_rate_lets_it() -> None:
+    text = _ARTICLE.replace(
+        "  - name: Anonymous Relay\n", "  - name: Anonymous Relay\n    connection_rate_limit: 1\n"
+    )
+    first = Client(article(text)).happens(Connected())
+    (charge,) = first.charges
+    assert (charge.limit, charge.key) == (Limit.CONNECTIONS, "127.0.0.10")
+    again = Client(article(text)).happens(Connected(), connections=charge.state)
+    assert again.reply == replies.too_many_from_source("mx1.contoso.com")
+    assert again.next is Next.CLOSE
+    later = Client(article(text)).happens(Connected(), connections=charge.state, now=NOW + 60)
+    assert later.next is Next.READ_LINE
+
+
 def test_a_stored_envelope_carries_what_delivery_needs() -> None:
     decision = Client(article()).ready().sends(b"Subject: \xc3\xa4\r\n\r\n.\r\n")
     assert decision.argument == Envelope(

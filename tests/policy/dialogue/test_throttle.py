@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.policy.dialogue.throttle import share_of_free, take
+from gatepost.policy.dialogue.throttle import back_pressure_s, share_of_free, take
 
 _GAPS = st.lists(st.floats(min_value=0, max_value=30), min_size=1, max_size=80)
 
@@ -45,3 +45,8 @@ def test_shares() -> None:
     assert share_of_free(5000, 0, 2) == 100
     assert share_of_free(5000, 4900, 2) == 2
     assert share_of_free(10, 20, 50) == 0
+
+
+def test_back_pressure_rises_in_steps_of_five_seconds() -> None:
+    fills = (0.0, 0.799, 0.8, 0.819, 0.82, 0.9, 0.98, 1.0, 3.0)
+    assert [back_pressure_s(fill) for fill in fills] == [0, 0, 10, 10, 15, 35, 55, 55, 55]

@@ -159,6 +159,7 @@ def test_the_defaults_are_those_of_real_servers_and_frozen_for_schema_1() -> Non
         "max_inbound_connection_percentage_per_source": 2,
         "message_rate_limit": "unlimited",
         "message_rate_source": "IPAddress",
+        "connection_rate_limit": "unlimited",
         "recipient_rate_limit": "unlimited",
         "max_recipients_per_message": 200,
         "max_message_size": "36MB",

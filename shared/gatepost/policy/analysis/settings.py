@@ -45,6 +45,7 @@ LARGER_IS_LOOSER: dict[str, Callable[[Any], float]] = {
     "max_inbound_connection_per_source": _limit,
     "max_inbound_connection_percentage_per_source": _limit,
     "message_rate_limit": _limit,
+    "connection_rate_limit": _limit,
     "recipient_rate_limit": _limit,
     "max_recipients_per_message": _limit,
     "max_protocol_errors": _limit,

@@ -9,7 +9,7 @@ from gatepost.policy.dialogue.decision import Charge, Decision, Limit, Next, Usa
 from gatepost.policy.dialogue.logon import Logon, refused_beforehand
 from gatepost.policy.dialogue.rules import auth, hello, mail, paths, recipient
 from gatepost.policy.dialogue.rules.refusal import Refusal
-from gatepost.policy.dialogue.throttle import take
+from gatepost.policy.dialogue.throttle import back_pressure_s, take
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.mailboxes import Mailbox, parse_mailbox
@@ -132,7 +132,8 @@ def _mail(session: "Session", argument: str, usage: Usage) -> Decision:
     if charges is None:
         return session.close(replies.RATE_EXCEEDED, "message_rate_limit is exceeded")
     decision = _sender(session, argument)
-    return decision._replace(charges=charges)
+    delay = max(decision.delay_s, back_pressure_s(usage.fill))
+    return decision._replace(charges=charges, delay_s=delay)
 
 
 def _message_rate(session: "Session", usage: Usage) -> tuple[Charge, ...] | None:

@@ -72,6 +72,7 @@ class CompiledConnector:
         self.max_sessions_per_source = _number(model.max_inbound_connection_per_source)
         self.max_protocol_errors = _number(model.max_protocol_errors)
         self.messages_per_minute = _number(model.message_rate_limit)
+        self.connections_per_minute = _number(model.connection_rate_limit)
         self.recipients_per_minute = _number(model.recipient_rate_limit)
         self.senders = DomainSet(model.allowed_sender_domains)
         self.recipients = DomainSet(model.allowed_recipient_domains)

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
 
 class Pressure(Enum):
-    """Whether there is room for more mail. `FULL`: MAIL is answered 452 before data is taken."""
+    """Whether there is room for more mail; if not, MAIL is refused before data is taken.
+
+    FULL: no room for count, octets or the disk (452). TROUBLE: the disk fails (451). Both end by themselves.
+    """
 
     NONE = "none"
     FULL = "full"
+    TROUBLE = "trouble"
 
 
 class Limit(Enum):
@@ -27,6 +31,7 @@ class Limit(Enum):
     MESSAGES = "messages"  # key: the client's address
     USER_MESSAGES = "user_messages"  # key: the user
     RECIPIENTS = "recipients"  # key: the client's address
+    CONNECTIONS = "connections"  # key: the client's address
     LOGON_FAILURES = "logon_failures"  # key: the client's address; shared by all connectors
 
 
@@ -45,7 +50,8 @@ class Usage(NamedTuple):
     now: seconds since 1970. policy: what runs now; the session itself may have begun under an older one.
     connector_open, source_open: *other* sessions open on the session's connector, in all and from its client.
     sessions_open, session_cap: all open sessions, and how many the file limit bears (0: unknown).
-    messages, user_messages, recipients, logon_failures: states of the rates, None when nothing is booked.
+    messages, user_messages, recipients, connections, logon_failures: states of the rates, None when nothing is booked.
+    pressure, fill: whether the spool has room, and what part of it is taken (0 to 1).
     """
 
     now: float
@@ -57,8 +63,10 @@ class Usage(NamedTuple):
     messages: float | None = None
     user_messages: float | None = None
     recipients: float | None = None
+    connections: float | None = None
     logon_failures: float | None = None
     pressure: Pressure = Pressure.NONE
+    fill: float = 0.0
     denied: Denial | None = None
 
 

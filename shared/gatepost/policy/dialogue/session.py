@@ -15,8 +15,8 @@ The whole concurrency rule: `usage` is read and the decision's charges are booke
 """
 
 from gatepost.policy.dialogue import commands, replies, transfer
-from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
-from gatepost.policy.dialogue.decision import Argument, Decision, Next, Trace, Usage
+from gatepost.policy.dialogue.compiled import UNLIMITED, CompiledConnector, Endpoint, Policy
+from gatepost.policy.dialogue.decision import Argument, Charge, Decision, Limit, Next, Trace, Usage
 from gatepost.policy.dialogue.events import (
     ChunkRead,
     Connected,
@@ -37,6 +37,7 @@ from gatepost.policy.dialogue.logon import Logon
 from gatepost.policy.dialogue.replies import Reply
 from gatepost.policy.dialogue.rules import connect
 from gatepost.policy.dialogue.rules.refusal import Refusal
+from gatepost.policy.dialogue.throttle import take
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.rights import USER_PREFIX, Right
 from gatepost.policy.model.tolerances import OLD_TLS, Tolerance
@@ -163,7 +164,16 @@ class Session:
         if refusal is not None:
             return self.close(refusal.reply, refusal.reason)
         door = self.door
-        return self.say(replies.greeting(door.fqdn, format_date(usage.now), door.model.banner))
+        charges: tuple[Charge, ...] = ()
+        if door.connections_per_minute < UNLIMITED:
+            taken = take(usage.connections, usage.now, door.connections_per_minute)
+            if not taken.allowed:
+                return self.close(
+                    replies.too_many_from_source(door.fqdn), "connection_rate_limit is exceeded"
+                )
+            charges = (Charge(Limit.CONNECTIONS, door.name, self.client, taken.state),)
+        greeting = replies.greeting(door.fqdn, format_date(usage.now), door.model.banner)
+        return self.say(greeting)._replace(charges=charges)
 
     def _line(self, event: Line, usage: Usage) -> Decision:
         if event.bare_lf and not self.door.tolerates((Tolerance.BARE_LF_LINE,)):

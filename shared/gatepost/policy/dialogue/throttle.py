@@ -6,6 +6,8 @@ algorithm): a source may send its minute's worth at once, and regains room evenl
 
 from typing import NamedTuple
 
+_MEDIUM = 0.8
+
 
 class Taken(NamedTuple):
     """`state` is to be stored whether there was room or not (without room it is unchanged)."""
@@ -21,6 +23,16 @@ def take(state: float | None, now: float, per_minute: int, count: int = 1) -> Ta
     if empty_at - now > 60.0 + step / 2:
         return Taken(state if state is not None else now, allowed=False)
     return Taken(empty_at, allowed=True)
+
+
+def back_pressure_s(fill: float) -> float:
+    """How long MAIL waits for its answer while the queue is more than four fifths full: 10 s, 5 s more for each
+    fiftieth, 55 s at most. A queue that fills because nothing leaves is filled more slowly by everybody.
+
+    fill: what part of the spool is taken, by count or by octets. Source: Exchange's back pressure (reference 7.1).
+    """
+    steps = int((fill - _MEDIUM) * 50 + 1e-9)
+    return 0.0 if fill < _MEDIUM else min(10.0 + 5.0 * steps, 55.0)
 
 
 def share_of_free(limit: int, in_use: int, percentage: int) -> int:

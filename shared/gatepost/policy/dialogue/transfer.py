@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gatepost.policy.dialogue import replies
-from gatepost.policy.dialogue.decision import Chunk, Decision, Envelope, Next, Pressure, Usage
+from gatepost.policy.dialogue.decision import Chunk, Decision, Envelope, Next, Usage
 from gatepost.policy.dialogue.events import ChunkRead, ContentEnded, HeadersEnded, NotStored, Stored
 from gatepost.policy.dialogue.headers import ContentRules, format_date, protocol_name, received_line
 from gatepost.policy.dialogue.replies import Reply
@@ -48,8 +48,9 @@ def data(session: "Session", argument: str, usage: Usage) -> Decision:
         return session.protocol_error(replies.INVALID_ARGUMENTS, "DATA takes no argument")
     if transaction.chunked:
         return session.protocol_error(replies.BAD_SEQUENCE, "DATA after BDAT")
-    if usage.pressure is Pressure.FULL:
-        return session.refuse(Refusal(replies.INSUFFICIENT_RESOURCES, "the spool has no room"))
+    no_room = mail.room(usage)
+    if no_room is not None:
+        return session.refuse(no_room)
     return session.say(replies.START_MAIL_INPUT, Next.READ_DATA, _rules(session, transaction, usage))
 
 
@@ -87,9 +88,8 @@ def _chunk_taken(session: "Session", octets: int, usage: Usage) -> "Transaction 
     transaction = _with_recipient(session)
     if isinstance(transaction, Reply):
         return Refusal(transaction, "BDAT needs a transaction with a recipient")
-    if usage.pressure is Pressure.FULL and not transaction.chunked:
-        return Refusal(replies.INSUFFICIENT_RESOURCES, "the spool has no room")
-    return mail.size(session.door, session.principal, transaction.octets + octets) or transaction
+    no_room = None if transaction.chunked else mail.room(usage)
+    return no_room or mail.size(session.door, session.principal, transaction.octets + octets) or transaction
 
 
 def _skip(session: "Session", refusal: Refusal, octets: int) -> Decision:
@@ -139,8 +139,7 @@ def _ended(session: "Session", event: ContentEnded, usage: Usage) -> Decision:
     if transaction is None:
         return session.close(replies.BAD_SEQUENCE, "content without a transaction")
     refusal = message.content(session.policy, session.door, session.principal, event.facts)
-    if refusal is None and usage.pressure is Pressure.FULL:
-        refusal = Refusal(replies.INSUFFICIENT_RESOURCES, "the spool has no room")
+    refusal = refusal or mail.room(usage)
     if refusal is not None:
         session.transaction = None
         return session.refuse(refusal)

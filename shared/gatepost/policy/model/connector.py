@@ -189,6 +189,8 @@ class ReceiveConnector(Configured):
     max_inbound_connection_percentage_per_source: Annotated[int, Field(ge=1, le=100)] = 2
     message_rate_limit: Limit = "unlimited"
     message_rate_source: Literal["None", "IPAddress", "User", "All"] = "IPAddress"
+    connection_rate_limit: Limit = "unlimited"
+    """Ours: connections a minute per source, where Exchange's MaxConnectionRatePerMinute is one for the server."""
     recipient_rate_limit: Limit = "unlimited"
     """Ours: recipients a minute per source."""
     max_recipients_per_message: Annotated[int, Field(ge=1, le=512000)] = 200

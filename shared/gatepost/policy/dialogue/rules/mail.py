@@ -27,9 +27,16 @@ def may_submit(connector: CompiledConnector, principal: str, usage: Usage, *, tl
         return Refusal(replies.TLS_REQUIRED, "require_tls is on and the session is in clear")
     if not connector.holds(principal, Right.SUBMIT):
         return Refusal(replies.NOT_AUTHENTICATED, f"{principal} may not submit here", Right.SUBMIT)
+    return room(usage)
+
+
+def room(usage: Usage) -> Refusal | None:
+    """Whether the spool can take another message (reference section 7.1, back pressure)."""
+    if usage.pressure is Pressure.NONE:
+        return None
     if usage.pressure is Pressure.FULL:
         return Refusal(replies.INSUFFICIENT_RESOURCES, "the spool has no room")
-    return None
+    return Refusal(replies.NOT_STORED, "the spool's disk is in trouble")
 
 
 def parameters(connector: CompiledConnector, given: Mapping[str, str]) -> Parameters | None:
