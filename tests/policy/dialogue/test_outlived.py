@@ -1,6 +1,7 @@
 """A session that logged on, after the control plane changed its user: what was taken away is over at the next MAIL."""
 
 import base64
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,10 @@ OLD, NEW = (verifier(bytes(16), secret) for secret in (b"old", b"new"))
 SENDERS = ("erp@contoso.com", "orders@contoso.com")
 
 
-def policy(*users: RelayUser, **changed: object) -> Policy:
+def policy(*users: RelayUser, accepted: tuple[str, ...] = ("contoso.com",), **changed: Any) -> Policy:
     other = SUBMISSION | {"name": "Other", "bindings": ["0.0.0.0:588"]}
-    bundle = render(document(SUBMISSION | changed, other), Server("mx1"), users)
+    domains = [{"domain": domain} for domain in accepted]
+    bundle = render(document(SUBMISSION | changed, other, accepted_domains=domains), Server("mx1"), users)
     return compile_policy(bundle, addresses={}, fqdn="mx1.contoso.com", now=NOW)
 
 
@@ -32,10 +34,10 @@ def user(check: str = OLD, senders: tuple[str, ...] = SENDERS) -> RelayUser:
     return RelayUser(name="ERP", verifier=check, senders=senders)
 
 
-def next_mail(running: Policy) -> str:
+def next_mail(running: Policy, **settings: Any) -> str:
     """The reply to the second message of a session that logged on before `running` came."""
     local, remote = (Endpoint(parse_address(text), 587) for text in ("10.9.9.9", "10.1.1.1"))
-    client = Rehearsal(policy(user()), local=local, remote=remote, now=NOW)
+    client = Rehearsal(policy(user(), **settings), local=local, remote=remote, now=NOW)
     client.connect()
     client.say(["EHLO erp", f"AUTH PLAIN {base64.b64encode(bytes(1) + b'erp' + bytes(1) + b'old').decode()}"])
     client.say(["MAIL FROM:<erp@contoso.com>", "RSET"])
@@ -70,3 +72,35 @@ def test_what_takes_something_away_ends_the_session(users: tuple[RelayUser, ...]
 
 def test_a_connector_that_takes_passwords_no_more_ends_the_session() -> None:
     assert next_mail(policy(user(), auth_mechanism=["Tls"])).startswith("421")
+
+
+CONTOSO, BOTH = ["contoso.com"], ["contoso.com", "fabrikam.com"]
+
+
+@pytest.mark.parametrize("field", ["allowed_sender_domains", "allowed_recipient_domains"])
+@pytest.mark.parametrize(
+    ("before", "now", "code"),
+    [
+        ([], CONTOSO, "421"),
+        (BOTH, CONTOSO, "421"),
+        (CONTOSO, BOTH, "250"),
+        (BOTH, BOTH[::-1], "250"),
+        (CONTOSO, [], "250"),
+    ],
+)
+def test_a_list_of_domains_that_got_shorter_ends_the_session(
+    field: str, before: list[str], now: list[str], code: str
+) -> None:
+    assert next_mail(policy(user(), **{field: now}), **{field: before}).startswith(code)
+
+
+def test_tls_that_is_asked_for_now_ends_a_session_in_clear() -> None:
+    running = policy(
+        user(), require_tls=True, tls_certificate_name="mx1", auth_mechanism=["Tls", "BasicAuth"]
+    )
+    assert next_mail(running).startswith("421")
+
+
+@pytest.mark.parametrize(("accepted", "code"), [(("contoso.com", "more.com"), "250"), (("more.com",), "421")])
+def test_a_domain_that_is_no_longer_accepted_ends_the_session(accepted: tuple[str, ...], code: str) -> None:
+    assert next_mail(policy(user(), accepted=accepted)).startswith(code)

@@ -200,9 +200,9 @@ class Session:
     # --- the running policy ------------------------------------------------------------------------------------
 
     def outlived(self, usage: Usage) -> bool:
-        """Whether a newer config took rights from this session: it must not begin another message.
+        """Whether a newer config allows this session less: then it must not begin another message.
 
-        More rights do not reach an open session, and settings stay those it began with.
+        More rights do not reach an open session, and limits stay those it began with.
         """
         running = usage.policy
         if running is self.policy:
@@ -213,7 +213,19 @@ class Session:
         door = running.connectors[match.connector]
         if self.authenticated and ("BasicAuth" not in door.model.auth_mechanism or self._user_lost(running)):
             return True
-        return not self.door.rights(self.principal) <= door.rights(self.principal)
+        return not self.door.rights(self.principal) <= door.rights(self.principal) or self._narrowed(
+            running, door
+        )
+
+    def _narrowed(self, running: Policy, door: CompiledConnector) -> bool:
+        """Whether TLS is asked for now, a domain is no longer allowed, or one is no longer accepted."""
+        before, now = self.door.model, door.model
+        return (
+            (now.require_tls and self.tls is None)
+            or _fewer(before.allowed_sender_domains, now.allowed_sender_domains)
+            or _fewer(before.allowed_recipient_domains, now.allowed_recipient_domains)
+            or not set(self.policy.bundle.accepted_domains) <= set(running.bundle.accepted_domains)
+        )
 
     def _user_lost(self, running: Policy) -> bool:
         """Whether the relay user is gone, has another secret, or may no longer send as an address of its own."""
@@ -222,3 +234,8 @@ class Session:
         if began is None or now is None or began.verifier != now.verifier:
             return True
         return not set(began.senders) <= set(now.senders)
+
+
+def _fewer(before: tuple[str, ...], now: tuple[str, ...]) -> bool:
+    """Whether a list of allowed domains, which allows all when it is empty, lost some."""
+    return bool(now) and not (before and set(before) <= set(now))
