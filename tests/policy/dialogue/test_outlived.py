@@ -91,7 +91,8 @@ CONTOSO, BOTH = ["contoso.com"], ["contoso.com", "fabrikam.com"]
 def test_a_list_of_domains_that_got_shorter_ends_the_session(
     field: str, before: list[str], now: list[str], code: str
 ) -> None:
-    assert next_mail(policy(user(), **{field: now}), **{field: before}).startswith(code)
+    changed: dict[str, Any] = {field: now}
+    assert next_mail(policy(user(), **changed), **{field: before}).startswith(code)
 
 
 def test_tls_that_is_asked_for_now_ends_a_session_in_clear() -> None:
