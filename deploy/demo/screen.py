@@ -33,7 +33,7 @@ class Screen:
         self.console.rule(Text(f" {self._sections}. {title} ", "bold cyan"), align="left", style="cyan")
 
     def say(self, text: str) -> None:
-        self.console.print(Text(text))
+        self.console.print(Text(text), soft_wrap=True)  # what is to be copied stays on one line
 
     def good(self, text: str) -> None:
         self.console.print(Text.assemble(("✓ ", "bold green"), text))
