@@ -64,7 +64,9 @@ class Fleet:
         self._database = database
         self._parking = parking
         self._bundles: dict[str, bytes] = {}
+        self.edition = 0  # how often there was news
         self._catching_up = asyncio.Lock()
+        self._reading = asyncio.Lock()  # a bundle
         self._news = asyncio.Event()
 
     async def catch_up(self) -> None:
@@ -97,26 +99,36 @@ class Fleet:
         await self.catch_up()
 
     async def bundle(self, digest: str) -> bytes | None:
-        """The envelope of a bundle as JSON; kept in memory within a bound, since many agents ask for one."""
-        if digest in self._bundles:
+        """The envelope of a bundle as JSON; kept in memory within a bound, since many agents ask for one.
+
+        They ask at once: one of them reads it, for the readers' connections are everybody's.
+        """
+        async with self._reading:
+            if digest not in self._bundles and not await self._read_bundle(digest):
+                return None
             return self._bundles[digest]
+
+    async def _read_bundle(self, digest: str) -> bool:
         async with self._database.reading() as session:
             row = await session.get(BundleRow, digest)
         if row is None:
-            return None
+            return False
         held = sum(len(kept) for kept in self._bundles.values())
         if held + len(row.envelope) > CACHED_BUNDLE_BYTES:
             self._bundles.clear()
         self._bundles[digest] = row.envelope
-        return row.envelope
+        return True
 
     def announce(self) -> None:
         """Tell everybody who waits for news of the fleet that there are some."""
+        self.edition += 1
         self._news.set()
         self._news = asyncio.Event()
 
-    async def news(self, seconds: float) -> bool:
-        """Wait for the next announcement; False when the time is over first."""
+    async def news(self, known: int, seconds: float) -> bool:
+        """Wait for an edition after the known one; False when the time is over first."""
+        if self.edition > known:
+            return True
         try:
             async with asyncio.timeout(seconds):
                 await self._news.wait()

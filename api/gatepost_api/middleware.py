@@ -130,9 +130,8 @@ class BodySize:
                 raise HTTPException(413)  # passes through the framework's parsing; see problems.py
             return message
 
-        error = TooLarge(f"A request here may have {bound} bytes.")
-        refusal = problem_response(error, scope.get("request_id", ""))
         if not announced.isdigit() or int(announced) > bound:
-            await refusal(scope, receive, send)
+            error = TooLarge(f"A request here may have {bound} bytes.")
+            await problem_response(error, scope.get("request_id", ""))(scope, receive, send)
             return
         await self.app(scope, bounded, send)

@@ -1,6 +1,7 @@
 """One process of the control plane: its lock, its TLS, its server, its end."""
 
 import fcntl
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from gatepost_api.keys import load_or_create_signer
 from gatepost_api.settings import Settings, StartError, check_exposure
 
 GRACE_S = 35
+SELDOM = 10_000  # collections of the middle generation between two of everything
 log = structlog.get_logger("gatepost_api")
 
 
@@ -39,10 +41,23 @@ class Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             scheme = "https" if self.config.is_ssl else "http"
             log.warning("listening", url=f"{scheme}://{host}:{port}")
+            spare_the_old()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self.app.state.parking.drain()
         await super().shutdown(sockets)
+
+
+def spare_the_old() -> None:
+    """Let the garbage collector look at young objects only, and at everything once in a long while.
+
+    The program itself and parked check-ins live long and are no garbage: a thousand agents are 150,000 objects, and
+    each look at all of them held every request up for 200 ms, several times a publish. What check-ins leave behind
+    has no cycles; those of database statements are found while they are young.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)
 
 
 @contextmanager

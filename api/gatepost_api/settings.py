@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     rate_per_s: Annotated[float, Field(gt=0)] = 50.0
     rate_burst: Annotated[int, Field(ge=1)] = 200
     max_wait_s: Annotated[int, Field(ge=1, le=300)] = 55
-    wakes_per_s: Annotated[int, Field(ge=1)] = 2000
+    wakes_per_s: Annotated[int, Field(ge=1)] = 1500
     offline_after_s: Annotated[int, Field(ge=10)] = 180
     probation_s: Annotated[int, Field(ge=0)] = 60
     offer_deadline_s: Annotated[int, Field(ge=1)] = 300

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Request, Response
 
-from gatepost_api.fleet import Fleet
+from gatepost_api.fleet import POLL_S, Fleet
 
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*(\d{1,4})\b")
 PAUSE_S = 0.2  # a thousand servers report in a second; whoever waits looks five times
@@ -47,9 +47,11 @@ async def converged(
     """What `look` finds once it is `done`, or when the time is over; no session is open in between."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + wait_s
-    found = await look()
-    while not done(found) and (left := deadline - loop.time()) > 0:
-        if await fleet.news(left):
-            await asyncio.sleep(min(PAUSE_S, left))
+    while True:
+        known = fleet.edition  # read before looking: what is announced meanwhile may have been missed
         found = await look()
-    return found
+        left = deadline - loop.time()
+        if done(found) or left <= 0:
+            return found
+        if await fleet.news(known, min(left, POLL_S)):
+            await asyncio.sleep(min(PAUSE_S, left))

@@ -1,5 +1,6 @@
 """One process of the control plane over real sockets: TLS, and an end that leaves nobody hanging."""
 
+import gc
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ import httpx
 import trustme
 
 from gatepost.signing import Signer, new_seed
+from gatepost_api.serving import SELDOM, spare_the_old
 from tests.api.test_cli import answers, run, serving
 from tests.support.control_plane import copy_of
 from tests.support.waiting import wait_until
@@ -115,3 +117,14 @@ def test_what_keeps_it_from_serving_is_one_line_with_the_remedy(sqlite_schema: P
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
         assert refused.stderr.startswith("gatepost-api: ")
         assert told in refused.stderr
+
+
+def test_what_lives_long_is_spared_by_the_garbage_collector() -> None:
+    before, frozen = gc.get_threshold(), gc.get_freeze_count()
+    try:
+        spare_the_old()
+        assert gc.get_freeze_count() > frozen
+        assert gc.get_threshold() == (*before[:2], SELDOM)
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)

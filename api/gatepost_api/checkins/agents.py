@@ -4,6 +4,7 @@ For an hour where no other process can end one (SQLite), for half a minute where
 are refused from memory, whatever is remembered of their token.
 """
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from gatepost_api.tables import AgentToken
 
 ALONE_S, AMONG_OTHERS_S = 3600.0, 30.0
 MAX_REMEMBERED = 50_000
+READING = 2  # at once: a fleet that comes back leaves readers to everybody else
 ROTATE_AFTER = timedelta(days=30)
 
 
@@ -36,6 +38,7 @@ class Agents:
         self._fleet = fleet
         self._remembered_s = ALONE_S if database.is_sqlite else AMONG_OTHERS_S
         self._known: dict[str, _Known] = {}
+        self._reading = asyncio.Semaphore(READING)
 
     async def identify(self, request: Request) -> Desired:
         """The calling server. NotAuthenticated, Retired or Banned; none of them changes what the agent runs."""
@@ -83,7 +86,7 @@ class Agents:
         handle = token_id(text, "agt")
         if handle is None:
             return None
-        async with self._database.reading() as session:
+        async with self._reading, self._database.reading() as session:
             row = await session.get(AgentToken, handle)
             if row is None or not proves(text, row.digest):
                 self._known.pop(digest, None)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from prometheus_client import Gauge
 
-TICK_S = 0.02
+TICK_S = 0.01
 LAG_BOUND_S = 0.015  # whoever is woken soon reports back: a loop that lags has enough to do
 FIRST_WAKES = 10
 

@@ -129,7 +129,7 @@ async def test_goodbye_is_offline_at_once(world: World) -> None:
     deadline = asyncio.get_running_loop().time() + 10
     while (await shown())["online"]:
         assert asyncio.get_running_loop().time() < deadline
-        await world.app.state.fleet.news(0.05)
+        await world.app.state.fleet.news(world.app.state.fleet.edition, 0.05)
 
 
 async def test_a_bundle_is_for_those_it_is_offered_to(world: World) -> None:
