@@ -16,7 +16,6 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -188,9 +187,9 @@ async def _come(stack: Stack, fleet: Fleet, lines: list[Line]) -> None:
     began = time.perf_counter()
     for number, line in enumerate(lines):
         fleet.tasks.append(asyncio.create_task(Agent(number, line, fleet).live(), name=f"agent {number}"))
-    waits: Callable[[], Awaitable[bool]] = parked
-    await eventually(waits, PATIENCE_S, what="every agent waits")
+    waits: bool = await eventually(parked, PATIENCE_S, what="every agent waits")
     took = time.perf_counter() - began
+    assert waits
     print(f"all agents wait after {took:.2f} s; {await asyncio.to_thread(others.end)}", flush=True)
     looking.close()
 
