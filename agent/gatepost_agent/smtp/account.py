@@ -5,13 +5,15 @@ Nothing is formatted on the way of a line that is accepted; a refusal and the en
 
 from typing import NamedTuple
 
-from gatepost.policy.dialogue.decision import Decision, Envelope
+from gatepost.policy.dialogue.decision import EMPTY, Decision, Envelope
 from gatepost.policy.dialogue.events import Event, Line, Stored, TlsStarted
+from gatepost.policy.dialogue.replies import AUTHENTICATED
 from gatepost.policy.dialogue.session import Session
 from gatepost_agent.counters import Counters
 from gatepost_agent.devices import Device, Devices
 from gatepost_agent.mail_events import mail_events
 from gatepost_agent.protocol_log import ProtocolLog, SessionLog, permission_tokens, tarpit_text
+from gatepost_agent.smtp.shown_line import shown_line
 
 SESSION, ACCEPTED, REFUSED = "smtp_session", "smtp_accepted", "smtp_refused"
 MAX_SAID = 300  # octets of a refused line that are shown
@@ -38,6 +40,7 @@ class Account:
         self._device: Device = books.devices.enter(session.client)
         self._device.connector, self._device.range = self._connector, session.range
         self._accepted = self._refused = 0
+        self._refusal = EMPTY  # why something was last refused
         self._envelope: Envelope | None = None
         self._rows = self._open_rows(books.protocol_log)
         self._counters.add(self._connector, "sessions")
@@ -48,13 +51,15 @@ class Account:
             return None
         rows = protocol_log.session(door.name, session.session_id, session.local, session.remote)
         rows.row("+")
-        rows.row("*", permission_tokens(door.rights(session.principal)), "Set Session Permissions")
+        self._tell_rights(rows)
         return rows
 
     def note(self, event: Event, decision: Decision) -> None:
         """One step: what happened and what was decided."""
         if self._rows is not None:
             _write_rows(self._rows, event, decision)
+            if decision.reply is AUTHENTICATED:
+                self._tell_rights(self._rows)
         if decision.tolerated:
             for tolerance in decision.tolerated:
                 self._device.tolerances[tolerance] += 1
@@ -70,6 +75,11 @@ class Account:
             self._envelope = decision.argument
         elif isinstance(event, TlsStarted):
             self._device.tls = event.version
+
+    def _tell_rights(self, rows: SessionLog) -> None:
+        """What the session may do now, in the words of Exchange's log."""
+        rights = self._session.door.rights(self._session.principal)
+        rows.row("*", permission_tokens(rights), "Set Session Permissions")
 
     def _accept(self, stored: Stored) -> None:
         envelope = self._envelope
@@ -90,6 +100,7 @@ class Account:
         self._device.refused[kind] += 1
         self._counters.add(self._connector, f"refused {kind}")
         session, trace, reply = self._session, decision.trace, decision.reply
+        self._refusal = trace
         mail_events.info(
             REFUSED,
             session=session.session_id,
@@ -134,6 +145,10 @@ class Account:
             connector=self._connector,
             range=session.range,
             principal=escaped(session.principal),
+            rights=sorted(door.rights(session.principal)) if (door := session.connector) else [],
+            refusal=escaped(self._refusal.reason),
+            right=self._refusal.right,
+            source=self._refusal.source,
             helo=helo,
             tls=session.tls.version if session.tls else "",
             accepted=self._accepted,
@@ -161,9 +176,10 @@ class Unaccounted:
 
 def _said(event: Event, decision: Decision) -> str:
     """The line that was refused, as far as it may be shown."""
-    if not isinstance(event, Line) or decision.secret:
+    if not isinstance(event, Line):
         return ""
-    return escaped(event.raw[:MAX_SAID].decode("ascii", "backslashreplace"))
+    shown = shown_line(event.raw, secret=decision.secret)
+    return escaped(shown[:MAX_SAID].decode("ascii", "backslashreplace"))
 
 
 def _sender(session: Session) -> str:
@@ -173,7 +189,7 @@ def _sender(session: Session) -> str:
 
 def _write_rows(rows: SessionLog, event: Event, decision: Decision) -> None:
     if isinstance(event, Line):
-        rows.heard(b"(not logged)" if decision.secret else event.raw)
+        rows.heard(shown_line(event.raw, secret=decision.secret))
     if decision.delay_s:
         rows.row("*", tarpit_text(decision.delay_s))
     if decision.reply is not None:
