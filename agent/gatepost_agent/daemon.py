@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gatepost.wire import Health
-from gatepost_agent.certificate_check import certificate_troubles
+from gatepost_agent.certificate_check import Checked, check_certificates
 from gatepost_agent.control.faults import Fault, no_fault
 from gatepost_agent.control.identity import load_identity
 from gatepost_agent.control.side import Control, Outside
@@ -84,7 +84,7 @@ class _Agent:
         self._options = options
         self._mail_log = mail_log
         self._find_certificate = ConfigFolder(settings.config_folder).certificate
-        self._certificates: tuple[str, ...] = ()
+        self._certificates = Checked()
         self._stopping = asyncio.Event()
 
     async def live(self) -> None:
@@ -134,12 +134,22 @@ class _Agent:
             spool_status=spool.status,
             spool_counts=spool.counts,
             limited=relay.limited,
-            certificates=lambda: "; ".join(filter(None, (relay.certificates(), *self._certificates))),
+            certificates=lambda: "; ".join(
+                filter(None, (relay.certificates(), *self._certificates.mismatched))
+            ),
+            ending=lambda: "; ".join(self._certificates.ending),
             odd_clients=relay.odd_clients,
             queue_old_s=settings.queue_old_s,
         )
         examination = Examination(patient)
-        desk = Desk(control, spool, figures, health, self._mail_log)
+        desk = Desk(
+            control,
+            spool,
+            figures,
+            health,
+            self._mail_log,
+            certificate_days=lambda: self._certificates.days_left,
+        )
         return _Parts(current, spool, relay, sending, control, desk)
 
     async def _serve(self, spool: Spool) -> None:
@@ -169,7 +179,7 @@ class _Agent:
         async def certificates() -> None:
             if current.policy is not None:
                 self._certificates = await asyncio.to_thread(
-                    certificate_troubles, current.policy, self._find_certificate
+                    check_certificates, current.policy, self._find_certificate
                 )
 
         async def purge() -> None:

@@ -13,13 +13,15 @@ STALLED_S = 900.0
 
 
 class Patient(NamedTuple):
-    """What is looked at. limited: what the host holds back (descriptors, memory); certificates: what is wrong there."""
+    """What is looked at. limited: what the host holds back (descriptors, memory); certificates: what is wrong there;
+    ending: which of them end soon."""
 
     control: Control
     spool_status: Callable[[], SpoolStatus]
     spool_counts: Callable[[], Counts]
     limited: Callable[[], str]
     certificates: Callable[[], str]
+    ending: Callable[[], str]
     odd_clients: Callable[[], tuple[Finding, ...]]
     queue_old_s: float
 
@@ -120,3 +122,5 @@ class Examination:
             yield Finding("LimitedByHost", "Limits", limited)
         if wrong := self._patient.certificates():
             yield Finding("CertificateMismatch", "Certificate", wrong)
+        if ending := self._patient.ending():
+            yield Finding("CertificateExpiring", "EndsSoon", ending)

@@ -25,6 +25,7 @@ BAD: dict[str, Level] = {
     "SpoolFull": "failing",
     "SpoolTrouble": "failing",
     "CertificateMismatch": "degraded",
+    "CertificateExpiring": "degraded",
     "RelayKeptShut": "degraded",
     "DeniedHere": "ok",  # an operator's act: worth showing, no illness
     "ManyHostsBehindOneAddress": "degraded",

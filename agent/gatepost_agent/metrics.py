@@ -19,6 +19,7 @@ class Gauges(NamedTuple):
     counters: Iterable[CounterSet]
     denied_ranges: int
     control_plane_silent_s: float
+    certificate_days: Mapping[str, float]
 
 
 def rendered(gauges: Gauges) -> str:
@@ -51,6 +52,10 @@ def _lines(gauges: Gauges) -> Iterator[str]:
         gauges.control_plane_silent_s,
         "Since the control plane was heard.",
     )
+    yield "# HELP gatepost_agent_certificate_days Until a certificate in use expires."
+    yield "# TYPE gatepost_agent_certificate_days gauge"
+    for name, days in gauges.certificate_days.items():
+        yield f'gatepost_agent_certificate_days{{certificate="{_label(name)}"}} {days:.2f}'
     for name, value in gauges.queue.items():
         yield from _gauge(f"gatepost_agent_queue_{name}", value, "Of the spool.")
     yield from _counters(gauges.counters)

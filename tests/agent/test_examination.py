@@ -32,7 +32,7 @@ class Host:
         )
         self.denials = SimpleNamespace(kept=(), local=())
         self.odd: tuple[Finding, ...] = ()
-        self.clock_trouble = self.limit = self.certificate = ""
+        self.clock_trouble = self.limit = self.certificate = self.ending = ""
         self.checkin = SimpleNamespace(contact=Contact(heard_at=self.clock.now), denied_problem="")
         self.status = SpoolStatus(
             queued=0, held=0, kept=0, bytes=0, oldest_received_at=None, accepting=True, problems=()
@@ -52,6 +52,7 @@ class Host:
             limited=lambda: self.limit,
             odd_clients=lambda: self.odd,
             certificates=lambda: self.certificate,
+            ending=lambda: self.ending,
             queue_old_s=3600,
         )
         self.examination = Examination(patient, self.clock)
@@ -113,6 +114,7 @@ ILLNESSES: dict[str, tuple[Any, str, str]] = {
     "a refused denied list": (_set("checkin.denied_problem", "bad"), "DeniedListRefused", "NotTaken"),
     "a wrong clock": (_set("clock_trouble", "a day off"), "ClockSkew", "ClockDiffers"),
     "no more sessions": (_set("limit", "files"), "LimitedByHost", "Limits"),
+    "a certificate that ends": (_set("ending", "it ends 2030-06-30"), "CertificateExpiring", "EndsSoon"),
     "a wrong certificate": (_set("certificate", "for mx2"), "CertificateMismatch", "Certificate"),
 }
 

@@ -21,6 +21,7 @@ def _gauges() -> Gauges:
         ],
         denied_ranges=1,
         control_plane_silent_s=4.2,
+        certificate_days={"mx1": 13.5},
     )
 
 
@@ -30,6 +31,7 @@ def test_what_a_scraper_reads() -> None:
     assert "gatepost_agent_health 2" in lines
     assert 'gatepost_agent_condition{type="SpoolFull"} 1' in lines
     assert "gatepost_agent_queue_oldest_s 12.5" in lines
+    assert 'gatepost_agent_certificate_days{certificate="mx1"} 13.50' in lines
     assert r'gatepost_agent_events_total{connector="Relay \"A\"\n",event="sessions"} 2' in lines
     assert r'gatepost_agent_events_total{connector="Relay \"A\"\n",event="accepted"} 5' in lines
 

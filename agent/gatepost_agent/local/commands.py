@@ -26,12 +26,15 @@ class Desk:
         figures: Figures,
         health: Callable[[], Health],
         mail_log: MailLog,
+        *,
+        certificate_days: Callable[[], Mapping[str, float]],
     ) -> None:
         self._control = control
         self._spool = spool
         self._figures = figures
         self._health = health
         self._mail_log = mail_log
+        self._certificate_days = certificate_days
 
     def commands(self) -> dict[str, Command]:
         """By name."""
@@ -58,6 +61,7 @@ class Desk:
                 counters=self._figures.counters(),
                 denied_ranges=len(self._control.denials.all()),
                 control_plane_silent_s=self._silent_s(),
+                certificate_days=self._certificate_days(),
             )
         )
 

@@ -32,8 +32,12 @@ _Key = tuple[str | None, str, str]
 
 
 class _Made(NamedTuple):
+    """refused: the stamp of a newer file that cannot be used; why: what is wrong with it."""
+
     stamp: _Stamp
     context: ssl.SSLContext
+    refused: _Stamp | None = None
+    why: str = ""
 
 
 class Certificates:
@@ -44,24 +48,39 @@ class Certificates:
         self._made: dict[_Key, _Made] = {}
 
     async def context(self, connector: ReceiveConnector) -> ssl.SSLContext:
-        """The context of a connector that offers STARTTLS. Raises NoCertificate."""
-        path, stamp = self._look(connector.tls_certificate_name or "")
+        """The context of a connector that offers STARTTLS. Raises NoCertificate.
+
+        A file that cannot be used is kept out while there is one that was: see `trouble`.
+        """
         made = self._made.get(_key(connector))
-        if made is not None and made.stamp == stamp:
+        try:
+            path, stamp = self._look(connector.tls_certificate_name or "")
+            if made is not None and stamp in (made.stamp, made.refused):
+                return made.context
+            return self._keep(connector, stamp, await asyncio.to_thread(_load, path))
+        except NoCertificate:
+            if made is None:
+                raise
             return made.context
-        chain = await asyncio.to_thread(_load, path)
-        return self._keep(connector, stamp, chain)
 
     def trouble(self, connector: ReceiveConnector) -> str:
         """Why this connector's certificate cannot be used, or nothing. Reads its file if it has changed."""
         if connector.tls_certificate_name is None:
             return ""
+        made = self._made.get(_key(connector))
         try:
             path, stamp = self._look(connector.tls_certificate_name)
-            made = self._made.get(_key(connector))
-            if made is None or made.stamp != stamp:
-                self._keep(connector, stamp, _load(path))
         except NoCertificate as error:
+            return str(error)
+        if made is not None and stamp in (made.stamp, made.refused):
+            return made.why if stamp == made.refused else ""
+        try:
+            self._keep(connector, stamp, _load(path))
+        except NoCertificate as error:
+            if made is not None:  # asked again only when the file has changed again
+                self._made[_key(connector)] = made._replace(
+                    refused=stamp, why=f"{error}; the last one is kept"
+                )
             return str(error)
         return ""
 
