@@ -4,6 +4,7 @@ A reader takes the fields it knows and leaves the rest, so that the release befo
 """
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -82,7 +83,7 @@ def _envelope_facts(envelope: Envelope) -> dict[str, Any]:
     return facts
 
 
-def from_row(row: tuple[Any, ...]) -> QueuedMessage:
+def from_row(row: Sequence[Any]) -> QueuedMessage:
     """The message of a row of COLUMNS. Raises Unreadable."""
     try:
         return from_values(dict(zip(COLUMNS, row, strict=True)))

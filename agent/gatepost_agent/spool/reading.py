@@ -1,8 +1,10 @@
 """Reading a body back, and noticing when it is not what was received."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncGenerator
 
+from gatepost_agent.spool.bodies import Bodies
 from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import DamagedBody, Unreadable
@@ -33,7 +35,7 @@ async def _from_database(core: Core, message: QueuedMessage) -> bytes:
         body = await core.writer.call(lambda store: store.body(message.id))
     except Unreadable as error:
         raise DamagedBody(str(error)) from error
-    _compare(message, len(body), crc32(body))
+    compare(message, len(body), crc32(body))
     return body
 
 
@@ -44,15 +46,31 @@ async def _from_file(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes
         try:
             block = await asyncio.get_running_loop().run_in_executor(core.workers, block_at, offset)
         except OSError as error:
-            raise DamagedBody(f"the body of message {message.id} cannot be read: {error}") from error
+            raise _unread(message, error) from error
         if not block:
             break
         total = crc32(block, total)
         offset += len(block)
         yield block
-    _compare(message, offset, total)
+    compare(message, offset, total)
 
 
-def _compare(message: QueuedMessage, size: int, checksum: int) -> None:
+def compare_file(bodies: Bodies, message: QueuedMessage) -> None:
+    """Read a body's file through, for a worker: blocks. Raises DamagedBody."""
+    block_at, offset, total = bodies.blocks(message), 0, 0
+    try:
+        while offset < message.size and (block := block_at(offset)):
+            offset, total = offset + len(block), zlib.crc32(block, total)
+    except OSError as error:
+        raise _unread(message, error) from error
+    compare(message, offset, total)
+
+
+def compare(message: QueuedMessage, size: int, checksum: int) -> None:
+    """Raises DamagedBody if that is not the body's size and CRC-32."""
     if (size, checksum) != (message.size, message.crc32):
         raise DamagedBody(f"the body of message {message.id} is not what was received")
+
+
+def _unread(message: QueuedMessage, error: OSError) -> DamagedBody:
+    return DamagedBody(f"the body of message {message.id} cannot be read: {error}")

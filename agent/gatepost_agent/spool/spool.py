@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import Bodies
-from gatepost_agent.spool.check import check
+from gatepost_agent.spool.check import Checked, check
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.desk import Desk
 from gatepost_agent.spool.disk import Disk, RealDisk
@@ -172,8 +172,15 @@ class Spool:
         return await import_messages(self._core, self._receiver, blocks)
 
     async def check(self) -> list[str]:
-        """What is wrong with the spool, as sentences. Reads everything; commits wait while pages are compared."""
-        return await check(self._core)
+        """What is wrong with the spool, as sentences."""
+        return [problem async for so_far in self.checking() for problem in so_far.problems]
+
+    def checking(self) -> AsyncGenerator[Checked, None]:
+        """`check`, telling how far it has come. It reads all that is there when it begins.
+
+        Commits wait for a few milliseconds at a time, and longer while SQLite compares the database's own pages.
+        """
+        return check(self._core)
 
     # -- figures
 

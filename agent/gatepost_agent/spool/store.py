@@ -1,7 +1,8 @@
 """The database. Everything here blocks and belongs to the writer's thread."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from functools import lru_cache
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -162,9 +163,21 @@ class Store:
             after = rows[-1][0]
         return []
 
-    def unreadable(self) -> list[int]:
-        """The ids of rows that make no sense: they stay, and are not delivered."""
-        return [row[0] for row in self._rows("true ORDER BY id", ()) if _readable(row) is None]
+    def whole(
+        self, after: int, last: int
+    ) -> Generator[tuple[int, QueuedMessage | None, bytes | None], None, None]:
+        """Messages with an id above `after` and up to `last`, by id: the id, the message, its body.
+
+        None for the message: the row makes no sense (it stays, and is not delivered); for the body: it is in a file
+        or lost. To be closed, as the WAL cannot be checkpointed whole meanwhile.
+        """
+        query = (
+            f"SELECT {_prefixed('m')}, b.body FROM messages m LEFT JOIN bodies b USING (id) "  # noqa: S608
+            "WHERE m.id > ? AND m.id <= ? ORDER BY m.id"
+        )
+        with closing(self._db.execute(query, (after, last))) as rows:
+            for *row, body in rows:
+                yield row[0], _readable(row), body if isinstance(body, bytes) else None
 
     def strays(self) -> int:
         """How many bodies belong to no message."""
@@ -229,7 +242,7 @@ class Store:
         self._db.close(True)
 
 
-def _readable(row: tuple[Any, ...]) -> QueuedMessage | None:
+def _readable(row: Sequence[Any]) -> QueuedMessage | None:
     try:
         return from_row(row)
     except Unreadable:

@@ -1,12 +1,17 @@
 """fsck: says what is wrong, and nothing when all is well."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from gatepost_agent.spool import check, writer
+from gatepost_agent.spool.bodies import Bodies
 from gatepost_agent.spool.errors import DamagedBody
+from gatepost_agent.spool.messages import QueuedMessage, Result
+from gatepost_agent.spool.reading import compare_file
 from gatepost_agent.spool.spool import Spool
-from tests.agent.spool.samples import body_of, opened, queued, read, receive, run
+from tests.agent.spool.samples import body_of, opened, outcome, queued, read, receive, run
 
 
 async def spoil(spool: Spool, statement: str) -> None:
@@ -77,5 +82,91 @@ def test_check_names_a_file_that_belongs_to_nobody(tmp_path: Path) -> None:
         async with opened(tmp_path) as spool:
             (tmp_path / "bodies" / "2").write_bytes(b"")
             assert "body file 2 belongs to no message" in (await spool.check())[0]
+
+    run(story())
+
+
+def test_a_check_tells_how_far_it_is_and_finds_what_is_wrong_on_every_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "_PAGE", 2)
+
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            for number in range(1, 6):
+                await receive(spool, body_of(number))
+            [first, *_] = await spool.take(5)
+            await spool.settle(first.id, [outcome("kate@fabrikam.com", Result.NEVER, "550 no")])  # kept
+            await spoil(spool, "UPDATE bodies SET body = zeroblob(600)")
+            steps = [so_far async for so_far in spool.checking()]
+            assert sorted({(step.done, step.total) for step in steps}) == [(0, 5), (2, 5), (4, 5), (5, 5)]
+            assert [len(step.problems) for step in steps if step.problems] == [2, 2, 1]
+
+    run(story())
+
+
+def test_a_page_of_large_bodies_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_PAGE_OCTETS", 2000)
+
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            for number in range(1, 5):
+                await receive(spool, body_of(number, 1500))
+            assert {so_far.done async for so_far in spool.checking()} == {0, 2, 4}
+
+    run(story())
+
+
+def test_a_check_asks_the_writer_once_a_page_and_not_once_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            for number in range(50):
+                await receive(spool, body_of(number))
+            asked: list[object] = []
+            put = spool._core.writer._put
+
+            def counted(item: writer._Item) -> None:
+                asked.append(item)
+                put(item)
+
+            monkeypatch.setattr(spool._core.writer, "_put", counted)
+            assert await spool.check() == []
+            monkeypatch.undo()
+            assert len(asked) <= 5
+
+    run(story())
+
+
+def test_a_message_deleted_while_its_file_was_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            for number in (1, 2):
+                await receive(spool, body_of(number, 150_000))
+                (tmp_path / "bodies" / str(number)).write_bytes(b"short")
+            loop = asyncio.get_running_loop()
+
+            def late(bodies: Bodies, message: QueuedMessage) -> None:
+                if message.id == 1:
+                    asyncio.run_coroutine_threadsafe(spool.delete([1]), loop).result()
+                compare_file(bodies, message)
+
+            monkeypatch.setattr(check, "compare_file", late)
+            assert await spool.check() == ["the body of message 2 is not what was received"]
+
+    run(story())
+
+
+def test_a_check_ends_while_mail_keeps_coming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "_PAGE", 1)
+
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            await receive(spool, body_of(1))
+            async for _ in spool.checking():
+                assert (await receive(spool, body_of(2))).internal_id < 20
 
     run(story())
