@@ -27,92 +27,102 @@ class NoCertificate(AgentError):
     """A connector's certificate cannot be used; the text names it and what to do."""
 
 
-_Stamp = tuple[int, int]  # mtime and size of a file
 _Key = tuple[str | None, str, str]
 
 
-class _Made(NamedTuple):
-    """refused: the stamp of a newer file that cannot be used; why: what is wrong with it."""
+class _File(NamedTuple):
+    """What a look at a certificate's file finds, without reading it. trouble: why nobody may read it."""
 
-    stamp: _Stamp
-    context: ssl.SSLContext
-    refused: _Stamp | None = None
-    why: str = ""
+    path: Path
+    inode: int = 0
+    changed_ns: int = 0  # of its content, its owner or its mode: a file made readable is another one
+    size: int = 0
+    trouble: str = ""
+
+
+class _Made(NamedTuple):
+    """What came of a file. context: of this file, or of the last one that could be used. trouble: this file's."""
+
+    file: _File
+    context: ssl.SSLContext | None
+    trouble: str = ""
 
 
 class Certificates:
-    """`find(name)` gives the path of a certificate's file; its errors are AgentError or OSError."""
+    """`find(name)` gives the path of a certificate's file; its errors are AgentError or OSError.
+
+    A file is read once for each time that it changes. One that cannot be used, as a renewal that is half written or
+    whose key is another's, is told of, and clients get the certificate before it.
+    """
 
     def __init__(self, find: Callable[[str], Path]) -> None:
         self._find = find
         self._made: dict[_Key, _Made] = {}
 
     async def context(self, connector: ReceiveConnector) -> ssl.SSLContext:
-        """The context of a connector that offers STARTTLS. Raises NoCertificate.
-
-        A file that cannot be used is kept out while there is one that was: see `trouble`.
-        """
-        made = self._made.get(_key(connector))
-        try:
-            path, stamp = self._look(connector.tls_certificate_name or "")
-            if made is not None and stamp in (made.stamp, made.refused):
-                return made.context
-            return self._keep(connector, stamp, await asyncio.to_thread(_load, path))
-        except NoCertificate:
-            if made is None:
-                raise
-            return made.context
+        """The context of a connector that offers STARTTLS. Raises NoCertificate."""
+        file = self._look(connector)
+        if self._is_new(connector, file):
+            self._keep(connector, file, await asyncio.to_thread(_load, file, connector))
+        made = self._made[_key(connector)]
+        if made.context is None:
+            raise NoCertificate(made.trouble)
+        return made.context
 
     def trouble(self, connector: ReceiveConnector) -> str:
         """Why this connector's certificate cannot be used, or nothing. Reads its file if it has changed."""
         if connector.tls_certificate_name is None:
             return ""
+        file = self._look(connector)
+        if self._is_new(connector, file):
+            self._keep(connector, file, _load(file, connector))
+        return self._made[_key(connector)].trouble
+
+    def _is_new(self, connector: ReceiveConnector, file: _File) -> bool:
         made = self._made.get(_key(connector))
-        try:
-            path, stamp = self._look(connector.tls_certificate_name)
-        except NoCertificate as error:
-            return str(error)
-        if made is not None and stamp in (made.stamp, made.refused):
-            return made.why if stamp == made.refused else ""
-        try:
-            self._keep(connector, stamp, _load(path))
-        except NoCertificate as error:
-            if made is not None:  # asked again only when the file has changed again
-                self._made[_key(connector)] = made._replace(
-                    refused=stamp, why=f"{error}; the last one is kept"
-                )
-            return str(error)
-        return ""
+        return made is None or made.file != file
 
-    def _keep(self, connector: ReceiveConnector, stamp: _Stamp, chain: ssl.SSLContext) -> ssl.SSLContext:
-        self._made[_key(connector)] = _Made(stamp, _restrict(chain, connector))
-        return chain
+    def _keep(self, connector: ReceiveConnector, file: _File, loaded: ssl.SSLContext | NoCertificate) -> None:
+        before = self._made.get(_key(connector))
+        if isinstance(loaded, ssl.SSLContext):
+            made = _Made(file, loaded)
+        elif before is None or before.context is None:
+            made = _Made(file, None, str(loaded))
+        else:
+            made = _Made(file, before.context, f"{loaded}; clients still get the one before")
+        self._made[_key(connector)] = made
 
-    def _look(self, name: str) -> tuple[Path, _Stamp]:
+    def _look(self, connector: ReceiveConnector) -> _File:
+        name = connector.tls_certificate_name or ""
         try:
             path = self._find(name)
             found = path.stat()
         except (OSError, AgentError) as error:
-            raise NoCertificate(f"certificate {name!r} cannot be read: {error}") from error
-        return path, (found.st_mtime_ns, found.st_size)
+            return _File(Path(name), trouble=f"certificate {name!r} cannot be read: {error}")
+        return _File(path, found.st_ino, found.st_ctime_ns, found.st_size)
 
 
 def _key(connector: ReceiveConnector) -> _Key:
     return connector.tls_certificate_name, connector.tls_minimum_version, connector.tls_ciphers
 
 
-def _load(path: Path) -> ssl.SSLContext:
+def _load(file: _File, connector: ReceiveConnector) -> ssl.SSLContext | NoCertificate:
+    if file.trouble:
+        return NoCertificate(file.trouble)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        context.load_cert_chain(path)
+        context.load_cert_chain(file.path)
+        _restrict(context, connector)
+    except NoCertificate as error:
+        return error
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        raise NoCertificate(
-            f"certificate {path.name!r}: put chain and private key into one PEM file"
-        ) from error
+        is_mixed = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
+        told = "key and certificate differ" if is_mixed else "put chain and private key into one PEM file"
+        return NoCertificate(f"certificate {file.path.name!r}: {told}")
     return context
 
 
-def _restrict(context: ssl.SSLContext, connector: ReceiveConnector) -> ssl.SSLContext:
+def _restrict(context: ssl.SSLContext, connector: ReceiveConnector) -> None:
     """Source: tls_minimum_version, tls_ciphers (ours, for old printers)."""
     old = connector.tls_minimum_version in ("1.0", "1.1")
     ciphers = connector.tls_ciphers or (_OLD_CIPHERS if old else "")
@@ -125,4 +135,3 @@ def _restrict(context: ssl.SSLContext, connector: ReceiveConnector) -> ssl.SSLCo
             context.set_ciphers(ciphers)
     except (ValueError, ssl.SSLError) as error:
         raise NoCertificate(f"this host's TLS library knows no cipher of {ciphers!r}: {error}") from error
-    return context
