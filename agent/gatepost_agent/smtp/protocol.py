@@ -85,12 +85,17 @@ class SmtpProtocol(SMTP):
         try:
             await self.conversation.run()
         finally:
+            # Asked first: asyncio's TLS transport, closed after its connection is lost, knows nothing any more.
+            is_slow = self._is_slow(self._writer)
             self._writer.close()
         # A session counts until its descriptor is free. A plain connection with nothing unsent closes at once.
-        is_slow = self._writer.get_extra_info("sslcontext") or self._writer.transport.get_write_buffer_size()
         if is_slow and not self.given.lost:
             try:
                 async with asyncio.timeout(_FLUSH_S):
                     await self._writer.wait_closed()
             except (TimeoutError, OSError):
                 self._writer.transport.abort()
+
+    @staticmethod
+    def _is_slow(writer: asyncio.StreamWriter) -> bool:
+        return bool(writer.get_extra_info("sslcontext") or writer.transport.get_write_buffer_size())

@@ -280,6 +280,25 @@ def test_a_certificate_that_cannot_be_used_is_421_before_the_handshake(serve: Se
     serve(story, tls_certificate_name="mx1.pem")
 
 
+@pytest.mark.parametrize("how", ["a reset", "a closed socket"])
+def test_a_client_that_vanishes_under_tls_is_a_lost_connection_and_no_error_of_ours(
+    serve: Serve, pem: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    async def story(shell: Shell) -> None:
+        client = await connected(shell)
+        await client.say("EHLO x", "STARTTLS")
+        await client.writer.start_tls(client_context())
+        await client.say("EHLO x")
+        if how == "a reset":
+            client.reset()
+        else:
+            client.writer.transport.abort()
+        await eventually(lambda: not shell.server.sessions)
+
+    serve(story, tls_certificate_name="mx1.pem")
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize(("minimum", "taken"), [("1.2", True), ("1.3", False)])
 def test_an_older_tls_than_the_connector_takes_is_refused(
     serve: Serve, pem: Path, minimum: str, taken: bool
