@@ -52,7 +52,7 @@ def _shared(
     made.add_argument("--state-dir", type=Path, metavar="DIR", default=state_dir, help=folder)
     config = "guard.toml, agent.toml and named secrets; in the state folder"
     made.add_argument("--config-dir", type=Path, metavar="DIR", default=config_dir, help=config)
-    how = "how answers are written"
+    how = "how answers are written; json: an object a line"
     made.add_argument("--output", choices=("text", "json"), default=output, help=how)
 
 
@@ -129,7 +129,7 @@ def _selecting(made: argparse.ArgumentParser) -> None:
     made.add_argument("--from", default="", dest="from_", metavar="SENDER", help="an address, @domain, or <>")
     made.add_argument("--to", default="", metavar="RECIPIENT", help="an address, or @domain")
     made.add_argument("--next-hop", default="", metavar="HOP", help="who answered last")
-    made.add_argument("--older", default="0", metavar="AGE", help="received longer ago than 90s, 15m, 2h, 1d")
+    made.add_argument("--older", default="", metavar="AGE", help="received longer ago than 90s, 15m, 2h, 1d")
     made.add_argument("--kept", action="store_true", help="failed and expired mail instead of the queue's")
 
 

@@ -14,6 +14,7 @@ from gatepost_agent.arguments import USAGE, parser
 from gatepost_agent.errors import AgentError, UsageRefused
 from gatepost_agent.local import printing, tools
 from gatepost_agent.local.client import ask
+from gatepost_agent.local.progress import progress
 from gatepost_agent.local.wire import Row
 from gatepost_agent.settings import Settings, load_settings
 
@@ -68,6 +69,11 @@ def _print(output: str, rows: Iterable[Row], line: Callable[[Row], Iterable[str]
         else:
             for text in line(row):
                 print(text)
+
+
+def _remark(text: str) -> None:
+    """For people, whatever the output is: stdout holds only what was found."""
+    print(text, file=sys.stderr)
 
 
 # --- enrolling and running ---------------------------------------------------------------------------------
@@ -158,9 +164,14 @@ def _selected(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _queue(options: argparse.Namespace, settings: Settings) -> int:
-    rows = tools.queue(settings, options.command.removeprefix("queue "), _selected(options))
+    chosen, met = _selected(options), 0
     is_list = options.command == "queue list"
-    _print(options.output, rows, (lambda row: [printing.message_line(row)]) if is_list else printing.fields)
+    lines = (lambda row: [printing.message_line(row)]) if is_list else printing.fields
+    for row in tools.queue(settings, options.command.removeprefix("queue "), chosen):
+        _print(options.output, [row], lines)
+        met += row["done"] if "done" in row else row.get("would", 1)
+    if not met:
+        _remark(printing.nothing(chosen))
     return 0
 
 
@@ -179,9 +190,18 @@ def _import(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _check(options: argparse.Namespace, settings: Settings) -> int:
-    rows = list(tools.queue(settings, "check", {}))
-    _print(options.output, rows, lambda row: [printing.shown(row["problem"])])
-    return 1 if rows else 0
+    problems, checked = [], 0
+    with progress(sys.stderr) as show:
+        for row in tools.queue(settings, "check", {"progress": True}):
+            if "problem" in row:
+                problems.append(row)
+            else:
+                checked = row["checked"]
+                show(f"{checked:,} of {row['of']:,} messages checked")
+    _print(options.output, problems, lambda row: [printing.shown(row["problem"])])
+    if not problems:
+        _remark(f"no damage in {checked:,} messages")
+    return 1 if problems else 0
 
 
 def _trace(options: argparse.Namespace, settings: Settings) -> int:
@@ -190,6 +210,8 @@ def _trace(options: argparse.Namespace, settings: Settings) -> int:
         raise UsageRefused("say what to look for: --id, --from, --to or --client")
     found = list(tools.trace(settings, wanted))
     _print(options.output, found, lambda row: [printing.entry_line(row)])
+    if not found:
+        _remark("nothing in the mail log matches")
     return 0 if found else 1
 
 

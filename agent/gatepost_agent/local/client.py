@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ def ask(folder: Path, command: str, arguments: Mapping[str, Any] | None = None) 
         _connect(connection, folder)
         connection.sendall(encode({"command": command, "arguments": dict(arguments or {})}))
         with connection.makefile("rb") as lines:
-            for line in lines:
+            for line in _told(lines):
                 message = json.loads(line)
                 if "error" in message:
                     raise (UsageRefused if message.get("usage") else AgentError)(message["error"])
@@ -32,6 +32,13 @@ def ask(folder: Path, command: str, arguments: Mapping[str, Any] | None = None) 
                     return
                 yield message["row"]
     raise AgentError("the agent ended before its answer did: see its log")
+
+
+def _told(lines: Iterable[bytes]) -> Iterator[bytes]:
+    try:
+        yield from lines
+    except TimeoutError as error:
+        raise AgentError(f"the agent has said nothing for {ANSWER_S:.0f} s: see its log") from error
 
 
 def _connect(connection: socket.socket, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Rows as people read them. What clients and next hops wrote is escaped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gatepost_agent.local.wire import Row
@@ -86,6 +86,13 @@ def message_line(row: Row) -> str:
         f"{row['id']}  {row['standing']}  {row['age_s']} s  {row['size']} bytes  {row['client']}  "
         f"{shown(row['from']) or '<>'} -> {to}  attempts {row['attempts']}{reply}"
     )
+
+
+def nothing(chosen: Mapping[str, Any]) -> str:
+    """What a queue command says that no message was meant by; `chosen` are its arguments."""
+    if any(chosen.get(name) for name in ("ids", "client", "from", "to", "next_hop", "older")):
+        return "no message matches"
+    return "nothing is kept" if chosen.get("kept") else "nothing waits"
 
 
 def entry_line(row: Row) -> str:

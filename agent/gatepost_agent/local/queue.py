@@ -83,9 +83,12 @@ class _Desk:
         yield {"done": done.added, "known": done.known, "refused": list(done.refused)}
 
     async def check(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
-        del arguments
-        for problem in await self._spool.check():
-            yield {"problem": problem}
+        """A row for each problem; how far it has come, to those who ask for `progress`."""
+        async for so_far in self._spool.checking():
+            for problem in so_far.problems:
+                yield {"problem": problem}
+            if arguments.get("progress"):
+                yield {"checked": so_far.done, "of": so_far.total}
 
     async def start(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
         del arguments

@@ -1,6 +1,10 @@
 """Rows as people read them."""
 
-from gatepost_agent.local.printing import denied_lines, trusted_lines, url_lines
+from typing import Any
+
+import pytest
+
+from gatepost_agent.local.printing import denied_lines, nothing, trusted_lines, url_lines
 
 
 def test_who_is_denied_is_a_line_each() -> None:
@@ -20,3 +24,17 @@ def test_a_key_is_waited_for_and_urls_are_listed() -> None:
         "url            https://a.contoso.com",
         "url            https://b.contoso.com",
     ]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({}, "nothing waits"),
+        ({"ids": [], "client": "", "from": "", "all": True, "dry_run": True}, "nothing waits"),
+        ({"kept": True}, "nothing is kept"),
+        ({"ids": [7]}, "no message matches"),
+        ({"kept": True, "older": "2h"}, "no message matches"),
+    ],
+)
+def test_where_no_message_was_meant_it_is_said_why(chosen: dict[str, Any], told: str) -> None:
+    assert nothing(chosen) == told

@@ -141,3 +141,14 @@ def test_a_held_queue_is_started(tmp_path: Path) -> None:
             await spool.close()
 
     asyncio.run(story())
+
+
+def test_a_check_tells_how_far_it_is_only_to_those_who_ask(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            assert await _told(spool, "queue check") == []
+            rows = await _told(spool, "queue check", {"progress": True})
+            assert (rows[0], rows[-1]) == ({"checked": 0, "of": 1}, {"checked": 1, "of": 1})
+
+    asyncio.run(story())

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gatepost_agent.errors import AgentError, UsageRefused
+from gatepost_agent.local import client
 from gatepost_agent.local.client import NotRunning, ask
 from gatepost_agent.local.server import serving
 from gatepost_agent.local.wire import Row
@@ -32,7 +33,12 @@ async def _break(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
     raise RuntimeError(str(arguments))
 
 
-COMMANDS = {"count": _count, "refuse": _refuse, "break": _break}
+async def _be_silent(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+    await asyncio.Event().wait()
+    yield {}
+
+
+COMMANDS = {"count": _count, "refuse": _refuse, "break": _break, "be silent": _be_silent}
 
 
 def asked(folder: Path, command: str, **arguments: Any) -> list[Row]:
@@ -54,6 +60,14 @@ def test_refusals_come_as_what_they_are(tmp_path: Path) -> None:
         asked(tmp_path, "refuse")
     with pytest.raises(UsageRefused, match="knows no command 'dance'"):
         asked(tmp_path, "dance")
+
+
+def test_an_agent_that_says_nothing_is_not_waited_for_forever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ANSWER_S", 0.05)
+    with pytest.raises(AgentError, match="has said nothing for"):
+        asked(tmp_path, "be silent")
 
 
 def test_a_command_that_breaks_ends_nothing_but_itself(tmp_path: Path) -> None:
