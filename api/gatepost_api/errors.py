@@ -81,6 +81,9 @@ class Conflict(ApiError): ...
 class NameTaken(Conflict): ...
 
 
+class DeniedSetHeld(Conflict): ...
+
+
 class InProgress(Conflict): ...
 
 
@@ -148,6 +151,7 @@ TABLE: Mapping[type[ApiError], ProblemType] = {
     NotAcceptable: ProblemType("not-acceptable", 406, "No such representation"),
     Conflict: ProblemType("conflict", 409, "The request conflicts with the present state"),
     NameTaken: ProblemType("name-taken", 409, "The name is taken"),
+    DeniedSetHeld: ProblemType("denied-set-held", 409, "Somebody has to choose what is blocked"),
     InProgress: ProblemType("in-progress", 409, "The same request is still being worked on"),
     SecretAlreadyShown: ProblemType(
         "secret-already-shown", 409, "The secret was shown once and is not stored"

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.wire import DeniedRange
@@ -60,6 +60,7 @@ class Fleet:
         self.denied: tuple[DeniedRange, ...] = ()
         self.denied_v = 0
         self.v = 0
+        self._held_for = 0  # the latest denied set that servers have and this control plane does not
         self.read_at = 0.0  # by the monotonic clock
         self._database = database
         self._parking = parking
@@ -87,15 +88,23 @@ class Fleet:
             self._parking.wake(self._parking.parked())
         self.announce()
 
-    async def overtake(self, version: int) -> None:
-        """Set the clock to a later value that it had once, so that the next change is newer than what agents know.
+    async def learn_of_denied(self, server: str, version: int) -> None:
+        """Hold the denied set if a server's is later than any issued here: the database was restored from a backup.
 
-        It had it before the database was restored from a backup. What no clock reaches by counting is passed over.
+        Until somebody chooses, no list is made that would lift what this one holds. The clock is set to that later
+        value, which it had once, so that the list that is made then is newer than what servers know. What no clock
+        reaches by counting is passed over.
         """
-        if not self.v < version < self.v + FARTHEST:
+        if version <= max(self.denied_v, self._held_for) or version >= self.v + FARTHEST:
             return
+        unknown = (FleetClock.denied_v < version) & (FleetClock.denied_ahead_v < version)
+        v = case((FleetClock.v < version, version), else_=FleetClock.v)
+        query = update(FleetClock).where(unknown).values(denied_ahead_v=version, v=v).returning(FleetClock.v)
         async with self._database.writing() as session:
-            await session.execute(update(FleetClock).where(FleetClock.v < version).values(v=version))
+            held = (await session.execute(query)).first() is not None
+        self._held_for = version
+        if held:  # else another process has issued it, or was told before
+            log.warning("denied set held", server=server, version=version, known=self.denied_v)
         await self.catch_up()
 
     async def bundle(self, digest: str) -> bytes | None:

@@ -376,7 +376,8 @@ class SigningKey(Base):
 class FleetClock(Base):
     """One row, raised first in every change that servers must hear of: its order is commit order, without gaps.
 
-    `denied_v` is its value at the last change of the denied set.
+    `denied_v` is its value at the last change of the denied set; `denied_ahead_v` the highest that a server reported
+    and this database does not know of, since it was restored from a backup.
     """
 
     __tablename__ = "fleet_clock"
@@ -384,3 +385,4 @@ class FleetClock(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     v: Mapped[int] = mapped_column(BigInteger)
     denied_v: Mapped[int] = mapped_column(BigInteger)
+    denied_ahead_v: Mapped[int] = mapped_column(BigInteger, server_default="0")

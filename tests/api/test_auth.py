@@ -19,6 +19,7 @@ ADMIN = {
     "list_api_tokens", "create_api_token", "get_api_token", "revoke_api_token",
     "list_enrollment_tokens", "create_enrollment_token", "get_enrollment_token", "revoke_enrollment_token",
     "edit_server", "adopt_server", "overwrite_server", "retire_server", "ban_server",
+    "overwrite_blocks",
     "create_relay_user", "change_relay_user", "rotate_relay_user_secret", "delete_relay_user",
 }  # fmt: skip
 OPERATOR = {

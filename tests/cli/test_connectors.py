@@ -177,6 +177,18 @@ def test_blocks_come_and_go(gatepost: Gatepost) -> None:
     assert "cleaned up" in gatepost("audit").out
 
 
+def test_after_a_restored_backup_an_admin_says_what_is_blocked(gatepost: Gatepost, plane: Plane) -> None:
+    agent = plane.enroll("mx1")
+    agent.denied_version = 1_000
+    plane.do(agent.checkin())
+    refused = gatepost("block", "192.168.5.66", "-o", "json")
+    assert (refused.code, refused.json["error"]["type"]) == (12, "denied-set-held")
+    assert "overwrite-blocked" in refused.json["error"]["detail"]
+    ran = gatepost("overwrite-blocked", "192.168.5.66", "10.9.0.0/16", "--reason", "from mx1", "-o", "json")
+    assert (ran.code, [row["range"] for row in ran.json["blocks"]]) == (0, ["192.168.5.66", "10.9.0.0/16"])
+    assert gatepost("unblock", "192.168.5.66").code == 0
+
+
 def test_explain_shows_the_dialogue_and_why(gatepost: Gatepost, plane: Plane) -> None:
     plane.enroll("mx1")
     gatepost("publish")

@@ -32,8 +32,8 @@ from gatepost_api.settings import Settings
 
 RECONNECT_SPREAD_S = 30
 _AHEAD = (
-    "The host has a later denied set than this control plane, which was restored from a backup. The next block or "
-    "unblock replaces it: block again what was blocked since."
+    "The host has a later denied set than this control plane, which was restored from a backup. It keeps it, and "
+    "nothing can be blocked or unblocked until an admin says what shall be blocked: `gatepost overwrite-blocked`."
 )
 log = structlog.get_logger("gatepost_api")
 
@@ -108,7 +108,7 @@ class Desk:
         """Store what the report says that is not stored yet; the state machine moves with it."""
         now = datetime.now(UTC)
         self._intake.heard(server_id, now)
-        await self._fleet.overtake(report.denied_version)
+        await self._fleet.learn_of_denied(self._fleet.desired[server_id].name, report.denied_version)
         desired = self._fleet.desired[server_id]
         change = change_of(desired, report)
         report = self._with_conditions(server_id, report)

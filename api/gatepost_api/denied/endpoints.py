@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from gatepost_api.auth import Operator, Viewer
+from gatepost_api.auth import Admin, Operator, Viewer
 from gatepost_api.db import ReadSession, WriteSession
 from gatepost_api.denied import repository, service
-from gatepost_api.denied.schemas import BlockIn, BlockOut
+from gatepost_api.denied.schemas import BlockIn, BlockOut, OverwriteIn, OverwriteOut
 from gatepost_api.etags import IfMatch, set_etag
 from gatepost_api.pages import AskedPage, Page, shown_as
 from gatepost_api.routing import noun
@@ -26,6 +26,15 @@ async def list_blocks(caller: Viewer, session: ReadSession, asked: AskedPage) ->
 async def block(caller: Operator, session: WriteSession, request: Request, body: BlockIn) -> BlockOut:
     """Serves an address nowhere, from the next word to each agent on; open sessions end."""
     return service.shown(await service.block(session, caller, request.app.state.fleet, body))
+
+
+@router.post(":overwrite")
+async def overwrite_blocks(
+    caller: Admin, session: WriteSession, request: Request, body: OverwriteIn
+) -> OverwriteOut:
+    """Chooses what is blocked after a restored backup: what is listed here, and these ranges."""
+    rows = await service.overwrite(session, caller, request.app.state.fleet, body)
+    return OverwriteOut(blocks=[service.shown(row) for row in rows])
 
 
 @router.get("/{block_id}")

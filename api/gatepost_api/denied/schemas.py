@@ -5,9 +5,22 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gatepost.policy.model.addresses import read_range
+from gatepost.policy.model.addresses import BITS, Address, read_range
 
-RangeText = Annotated[str, Field(max_length=100), AfterValidator(lambda text: read_range(text).text)]
+
+def canonical(text: str) -> str:
+    """The one way to write a block: an address, else a network, else low-high. Raises BadValue."""
+    version, lo, hi, _ = read_range(text)
+    low, size = Address(version, lo), hi - lo + 1
+    if size == 1:
+        return str(low)
+    if size.bit_count() == 1 and lo % size == 0:
+        return f"{low}/{BITS[version] + 1 - size.bit_length()}"
+    return f"{low}-{Address(version, hi)}"
+
+
+RangeText = Annotated[str, Field(max_length=100), AfterValidator(canonical)]
+Reason = Annotated[str, Field(max_length=1000)]
 
 
 class BlockIn(BaseModel):
@@ -16,7 +29,16 @@ class BlockIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     range: RangeText
-    reason: Annotated[str, Field(max_length=1000)] = ""
+    reason: Reason = ""
+
+
+class OverwriteIn(BaseModel):
+    """What shall be blocked besides, from the same moment on: what the hosts know and the backup did not."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ranges: Annotated[tuple[RangeText, ...], Field(max_length=10_000)] = ()
+    reason: Reason = ""
 
 
 class BlockOut(BaseModel):
@@ -27,3 +49,9 @@ class BlockOut(BaseModel):
     reason: str
     created_by: str
     created_at: datetime
+
+
+class OverwriteOut(BaseModel):
+    """`blocks`: those that are new."""
+
+    blocks: list[BlockOut]

@@ -43,6 +43,20 @@ def unblock(
     return Answer(gone, note=f"{address} is no longer blocked.")
 
 
+def overwrite_blocked(
+    ctx: typer.Context,
+    addresses: Annotated[list[str] | None, typer.Argument(metavar="[ADDR|CIDR]...")] = None,
+    *,
+    reason: Annotated[str, typer.Option(help="Why; kept in the audit trail")] = "",
+) -> Answer:
+    """After a restored backup: what is blocked, and these addresses, is what every server gets."""
+    for address in addresses or ():
+        read_range(address)
+    with connected(ctx) as client:
+        made = client.denied_set.overwrite(addresses or (), reason=reason)
+    return Answer(made, note="Every server gets what `gatepost blocked` shows.")
+
+
 def blocked(ctx: typer.Context) -> Answer:
     """What is blocked, since when, by whom and why."""
     with connected(ctx) as client:
@@ -50,4 +64,9 @@ def blocked(ctx: typer.Context) -> Answer:
     return listing(rows, COLUMNS, "Nothing is blocked.")
 
 
-COMMANDS = {"block": block, "unblock": unblock, "blocked": blocked}
+COMMANDS = {
+    "block": block,
+    "unblock": unblock,
+    "blocked": blocked,
+    "overwrite-blocked": overwrite_blocked,
+}

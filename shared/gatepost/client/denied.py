@@ -1,6 +1,6 @@
 """/v1/denied-set: addresses that no server serves, whatever config it runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gatepost.client.connection import Connection, Record
 from gatepost.client.errors import ApiProblem
@@ -21,6 +21,10 @@ class DeniedSet:
     def block(self, text: str, *, reason: str = "") -> Record:
         """Serve this address, network or range nowhere."""
         return self._connection.post(PATH, {"range": text, "reason": reason})
+
+    def overwrite(self, ranges: Sequence[str] = (), *, reason: str = "") -> Record:
+        """After a restored backup: serve what is blocked, and these ranges, nowhere. The blocks that are new."""
+        return self._connection.post(f"{PATH}:overwrite", {"ranges": list(ranges), "reason": reason})
 
     def unblock(self, text: str, *, reason: str = "") -> Record:
         """Lift a block, however its range was written. Raises ApiProblem 404, BadValue."""
