@@ -117,6 +117,7 @@ def _queue(commands: "Commands") -> None:
     export = _command(acts, "export", "Copy messages to a file; they stay.", command="queue export")
     export.add_argument("--file", required=True, metavar="FILE", help="a new file, - for stdout")
     _selecting(export)
+    export.add_argument("--dry-run", action="store_true", help="say which, and write nothing")
     imported = _command(acts, "import", "Add exported messages; twice adds nothing.", command="queue import")
     imported.add_argument("file", metavar="FILE")
     _command(acts, "check", "Look for damage. Exit code 1 when there is any.", command="queue check")

@@ -176,6 +176,8 @@ def _queue(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _export(options: argparse.Namespace, settings: Settings) -> int:
+    if options.dry_run:
+        return _queue(options, settings)
     last = tools.export(tools.queue(settings, "export", _selected(options)), options.file)
     print(
         json.dumps(last) if options.output == "json" else f"{last.get('done', 0)} exported", file=sys.stderr

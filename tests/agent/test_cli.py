@@ -134,7 +134,6 @@ def _spool(state_dir: Path, *bodies: bytes) -> None:
         (("list", "--output", "json"), "", "nothing waits"),
         (("list", "--kept"), "", "nothing is kept"),
         (("list", "--to", "@fabrikam.com"), "", "no message matches"),
-        (("hold", "7"), "done                 0\n", "no message matches"),
         (("delete", "--all"), "done                 0\n", "nothing waits"),
         (("retry", "--older", "2h"), "done                 0\n", "no message matches"),
         (("delete", "--all", "--dry-run"), "would                0\nids                  []\n", "nothing waits"),
@@ -147,6 +146,25 @@ def test_an_empty_queue_says_so_to_people(
 ) -> None:
     _spool(state_dir)
     assert run("queue", *words) == (0, answer, f"{remark}\n")
+
+
+@pytest.mark.parametrize("act", ["show", "hold", "release", "retry", "delete"])
+def test_an_id_that_nobody_has_is_not_done(run: Run, state_dir: Path, act: str) -> None:
+    _spool(state_dir, body_of(1))
+    assert run("queue", act, "99") == (1, "", "gatepost-agent: no message 99 in the queue\n")
+    code, told, _ = run("queue", act, "99", "--output", "json")
+    assert (code, json.loads(told)) == (1, {"error": "no message 99 in the queue"})
+
+
+def test_a_dry_run_of_an_export_says_which_and_writes_nothing(run: Run, state_dir: Path) -> None:
+    _spool(state_dir, body_of(1))
+    target = state_dir / "mail"
+    words = ("queue", "export", "--file", str(target))
+    code, told, _ = run(*words, "--dry-run", "--output", "json")
+    assert (code, json.loads(told)) == (0, {"would": 1, "ids": [1]})
+    assert not target.exists()
+    assert run(*words) == (0, "", "1 exported\n")
+    assert target.stat().st_size > 0
 
 
 def test_what_is_found_needs_no_remark(run: Run, state_dir: Path) -> None:

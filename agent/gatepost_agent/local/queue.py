@@ -3,13 +3,14 @@
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gatepost_agent.errors import UsageRefused
+from gatepost_agent.errors import AgentError, UsageRefused
 from gatepost_agent.local.selection import Selection, selection
 from gatepost_agent.local.wire import Command, Row
+from gatepost_agent.spool.errors import NoSuchMessage
 from gatepost_agent.spool.messages import QueuedMessage
 from gatepost_agent.spool.spool import Spool
 
@@ -46,8 +47,10 @@ class _Desk:
         chosen = selection(arguments)
         if not chosen.ids:
             raise UsageRefused("say which message: queue show ID")
-        for queue_id in sorted(chosen.ids):
+        missing = await self._missing(chosen.ids)
+        for queue_id in sorted(chosen.ids.difference(missing)):
             yield _whole(await self._spool.get(queue_id), self._clock())
+        _tell(missing)
 
     def acting(self, act: Callable[[Iterable[int]], Awaitable[int]]) -> Command:
         async def run(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
@@ -55,10 +58,10 @@ class _Desk:
             if chosen.is_everything and not arguments.get("all"):
                 raise UsageRefused("say which messages: ids, a filter, or --all")
             ids = [m.id for kept in (False, True) async for m in self._chosen(chosen, kept=kept)]
-            if arguments.get("dry_run"):
-                yield {"would": len(ids), "ids": ids[:1000]}
-            else:
-                yield {"done": await act(ids)}
+            missing = await self._missing(chosen.ids.difference(ids))
+            if ids or not missing:
+                yield _would(ids) if arguments.get("dry_run") else {"done": await act(ids)}
+            _tell(missing)
 
         return run
 
@@ -68,7 +71,7 @@ class _Desk:
         kept = bool(arguments.get("kept"))
         ids = [message.id async for message in self._chosen(chosen, kept=kept)]
         if arguments.get("dry_run"):
-            yield {"would": len(ids), "ids": ids[:1000]}
+            yield _would(ids)
             return
         async for block in self._spool.export(ids):
             yield {"block": base64.b64encode(block).decode()}
@@ -95,6 +98,16 @@ class _Desk:
         self._spool.start_delivery()
         yield {"done": self._spool.status().queued}
 
+    async def _missing(self, ids: Iterable[int]) -> tuple[int, ...]:
+        """Those that no message has, queued or kept."""
+        missing = []
+        for queue_id in sorted(ids):
+            try:
+                await self._spool.get(queue_id)
+            except NoSuchMessage:
+                missing.append(queue_id)
+        return tuple(missing)
+
     async def _chosen(self, chosen: Selection, *, kept: bool) -> AsyncIterator[QueuedMessage]:
         now = self._clock()
         async for message in self._spool.messages(kept=kept):
@@ -106,6 +119,16 @@ async def _blocks(path: Path) -> AsyncIterator[bytes]:
     with await asyncio.to_thread(path.open, "rb") as file:
         while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
             yield block
+
+
+def _would(ids: Sequence[int]) -> Row:
+    return {"would": len(ids), "ids": ids[:1000]}
+
+
+def _tell(missing: Iterable[int]) -> None:
+    """After what could be done for the others, as rm(1) does. Raises AgentError."""
+    if told := ", ".join(map(str, missing)):
+        raise AgentError(f"no message {told} in the queue")
 
 
 def _summary(message: QueuedMessage, now: float) -> Row:

@@ -81,6 +81,46 @@ def test_show_tells_each_recipient(tmp_path: Path) -> None:
     asyncio.run(story())
 
 
+def test_an_id_that_nobody_has_is_named_after_the_others_are_shown(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            rows = queue_commands(spool)["queue show"]({"ids": [98, one, 99]})
+            assert (await anext(rows))["id"] == one
+            with pytest.raises(AgentError, match="no message 98, 99 in the queue"):
+                await anext(rows)
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("command", ["hold", "release", "retry", "delete"])
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_an_id_that_nobody_has_is_named_after_the_others_are_done(
+    tmp_path: Path, command: str, dry_run: bool
+) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            given = {"dry_run": dry_run}
+            with pytest.raises(AgentError, match="no message 99 in the queue"):
+                await anext(queue_commands(spool)[f"queue {command}"]({"ids": [99], **given}))
+            rows = queue_commands(spool)[f"queue {command}"]({"ids": [99, one], **given})
+            assert await anext(rows) == ({"would": 1, "ids": [one]} if dry_run else {"done": 1})
+            with pytest.raises(AgentError, match="no message 99 in the queue"):
+                await anext(rows)
+
+    asyncio.run(story())
+
+
+def test_an_id_that_another_filter_leaves_out_is_no_unknown_one(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            assert await _told(spool, "queue hold", {"ids": [one], "client": "10.9.9.9"}) == [{"done": 0}]
+
+    asyncio.run(story())
+
+
 def test_a_failed_message_is_kept_and_can_be_tried_again(tmp_path: Path) -> None:
     async def story() -> None:
         async for spool in _opened(tmp_path / "spool"):
