@@ -2,6 +2,7 @@
 
 import asyncio
 import getpass
+import json
 import os
 import re
 import sqlite3
@@ -9,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -42,6 +44,13 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database-url", help="sqlite:///FILE or postgresql://… (GATEPOST_DATABASE_URL)"),
 ]
+
+
+class Output(StrEnum):
+    """How a listing is printed: for people, or for programs."""
+
+    table = "table"
+    json = "json"
 
 
 def fail(text: str, code: int = 1) -> NoReturn:
@@ -208,10 +217,19 @@ def create_token(
 
 
 @token.command("list")
-def list_tokens(database_url: DatabaseUrl = None) -> None:
+def list_tokens(
+    output: Annotated[
+        Output, typer.Option("--output", "-o", help="For people or for programs")
+    ] = Output.table,
+    database_url: DatabaseUrl = None,
+) -> None:
     """Every token, without its secret."""
     settings = existing(settings_with(database_url=database_url))
     rows = run(_with_session(settings, lambda session: repository.list_tokens(session, None, 10_000)))
+    if output is Output.json:
+        listed = [service.shown(row).model_dump(mode="json") for row in rows]
+        print(json.dumps(listed, indent=2, ensure_ascii=False))
+        return
     for row in rows:
         print(f"{row.id}  {row.role:8}  {_state_of(row.revoked_at, row.expires_at):30}  {row.name}")
 

@@ -1,5 +1,6 @@
 """`gatepost-api` as a program: what it prints, refuses, creates, and with which exit code."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ import httpx
 import pytest
 
 from gatepost_api.cli import main
+from gatepost_api.tokens.schemas import ApiTokenOut
 from tests.support.control_plane import copy_of
 from tests.support.waiting import wait_until
 
@@ -97,6 +99,17 @@ def test_a_token_is_printed_alone_and_once(tmp_path: Path) -> None:
     assert (taken.returncode, taken.stdout) == (1, "")
     assert run(tmp_path, "token", "revoke", "--name", "ci").returncode == 0
     assert "revoked" in run(tmp_path, "token", "list").stdout
+
+
+def test_tokens_are_listed_for_programs_as_the_api_shows_them(tmp_path: Path) -> None:
+    run(tmp_path, "migrate")
+    assert json.loads(run(tmp_path, "token", "list", "--output", "json").stdout) == []
+    made = run(tmp_path, "token", "create", "--name", "ci", "--role", "operator", "--expires-in", "90d")
+    told = run(tmp_path, "token", "list", "-o", "json").stdout
+    (listed,) = [ApiTokenOut.model_validate_json(json.dumps(row)) for row in json.loads(told)]
+    assert (listed.name, listed.role, listed.revoked_at) == ("ci", "operator", None)
+    assert listed.expires_at is not None
+    assert made.stdout.strip() not in told
 
 
 @pytest.mark.parametrize(
