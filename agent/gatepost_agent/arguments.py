@@ -139,6 +139,6 @@ def _trace(commands: "Commands") -> None:
         commands, "trace", "What became of a message: every reception and attempt in the mail log."
     )
     made.add_argument("--id", default="", help="the queue id or the Message-ID")
-    made.add_argument("--from", default="", dest="from_", metavar="SENDER")
-    made.add_argument("--to", default="", metavar="RECIPIENT")
-    made.add_argument("--client", default="", metavar="ADDR")
+    made.add_argument("--from", default="", dest="from_", metavar="SENDER", help="an address, @domain, or <>")
+    made.add_argument("--to", default="", metavar="RECIPIENT", help="an address, or @domain")
+    made.add_argument("--client", default="", metavar="ADDR|CIDR")

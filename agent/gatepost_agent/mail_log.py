@@ -3,12 +3,15 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pydantic_core import to_json
+
+from gatepost.policy.dialogue.rules import paths
+from gatepost_agent.local.selection import is_address, is_client
 
 FOLDER, FILE = "log", "mail.jsonl"
 MAX_FILE_BYTES = 32 * 1024 * 1024
@@ -105,23 +108,46 @@ def entries(state_folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def concerns(entry: Mapping[str, Any], wanted: Mapping[str, str]) -> bool:
-    """Whether an entry is about what is sought: each of `id`, `from`, `to`, `client` that is given."""
-    ids = {str(entry.get("queue_id", "")), str(entry.get("message_id", "")).strip("<>").lower()}
-    found = {
-        "id": ids,
-        "client": {str(entry.get("client", ""))},
-        "from": {str(entry.get("mail_from", "")).lower(), *_named(entry, "mail from:<")},
-        "to": {*_recipients(entry), *_named(entry, "rcpt to:<")},
-    }
-    return all(text.strip("<>").lower() in found[name] for name, text in wanted.items() if text)
+    """Whether an entry is about what is sought: each of `id`, `from`, `to`, `client` that is given.
+
+    As the queue's filters: `from` and `to` an address, `@domain` or `<>`; `client` an address or a range of them.
+    """
+    return all(_CONCERNS[name](entry, text) for name, text in wanted.items() if text)
 
 
-def _named(entry: Mapping[str, Any], command: str) -> set[str]:
-    """The address in a line that was refused."""
-    said = str(entry.get("said", "")).lower()
-    return {said.removeprefix(command).partition(">")[0]} if said.startswith(command) else set()
+def _has_id(entry: Mapping[str, Any], text: str) -> bool:
+    ids = (str(entry.get("queue_id", "")), str(entry.get("message_id", "")).strip("<>").lower())
+    return text.strip("<>").lower() in ids
+
+
+def _is_from(entry: Mapping[str, Any], text: str) -> bool:
+    senders = {str(entry["mail_from"])} if "mail_from" in entry else set[str]()
+    return _any_is(senders | _named(entry, "MAIL", "FROM"), text)
+
+
+def _is_to(entry: Mapping[str, Any], text: str) -> bool:
+    return _any_is(_recipients(entry) | _named(entry, "RCPT", "TO"), text)
+
+
+def _any_is(addresses: set[str], text: str) -> bool:
+    return any(is_address(address, text if text == "<>" else text.strip("<>")) for address in addresses)
+
+
+_CONCERNS: dict[str, Callable[[Mapping[str, Any], str], bool]] = {
+    "id": _has_id,
+    "client": lambda entry, text: is_client(str(entry.get("client", "")), text),
+    "from": _is_from,
+    "to": _is_to,
+}
+
+
+def _named(entry: Mapping[str, Any], verb: str, keyword: str) -> set[str]:
+    """The address in a line that was refused, however the client wrote it."""
+    said, _, argument = str(entry.get("said", "")).partition(" ")
+    parsed = paths.parse(argument.strip(), keyword) if said.upper() == verb else None
+    return {parsed.path} if parsed else set()
 
 
 def _recipients(entry: Mapping[str, Any]) -> set[str]:
-    given = entry.get("rcpt_to", "")
-    return {str(item).lower() for item in given} if isinstance(given, list) else {str(given).lower()}
+    given = entry.get("rcpt_to") or []
+    return {str(item) for item in given} if isinstance(given, list) else {str(given)}

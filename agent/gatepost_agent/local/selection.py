@@ -32,9 +32,9 @@ class Selection(NamedTuple):
         """Whether a message is meant."""
         return (
             (not self.ids or message.id in self.ids)
-            and (not self.client or _is_client(message.envelope.client, self.client))
-            and (not self.sender or _matches(message.envelope.mail_from, self.sender))
-            and (not self.recipient or any(_matches(r.address, self.recipient) for r in message.recipients))
+            and (not self.client or is_client(message.envelope.client, self.client))
+            and (not self.sender or is_address(message.envelope.mail_from, self.sender))
+            and (not self.recipient or any(is_address(r.address, self.recipient) for r in message.recipients))
             and (not self.next_hop or any(self.next_hop in r.next_hop for r in message.recipients))
             and now - message.received_at >= self.older_s
         )
@@ -66,14 +66,15 @@ def age_s(text: str) -> float:
     return float(found[1]) * _UNIT_S[found[2]]
 
 
-def _is_client(client: str, text: str) -> bool:
+def is_client(client: str, text: str) -> bool:
+    """Whether a client's address is the one in `text`, or in its range."""
     try:
         return parse_range(text).holds(parse_address(client))
     except BadValue:
         return False
 
 
-def _matches(address: str, text: str) -> bool:
+def is_address(address: str, text: str) -> bool:
     """The whole address, or its domain as `@contoso.com`; `<>` is the null sender. Case does not matter."""
     wanted, given = text.lower(), address.lower()
     if wanted == "<>":
