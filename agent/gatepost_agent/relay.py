@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from gatepost.wire import CounterSet, DeviceRow
+from gatepost.wire import CounterSet, DeviceRow, HitRow
 from gatepost_agent.current import Listening
 from gatepost_agent.health import Finding
 from gatepost_agent.spool.messages import Counts
@@ -32,6 +32,9 @@ class Relay(Protocol):
 
     def follow_denied(self) -> None:
         """The denied set has changed."""
+
+    def hits(self) -> tuple[HitRow, ...]:
+        """When each range last took a client, last first."""
 
     def odd_clients(self) -> tuple[Finding, ...]:
         """Clients that are not as usual."""
@@ -62,6 +65,10 @@ class RelayFigures:
     def devices(self) -> tuple[DeviceRow, ...]:
         """As Figures.devices."""
         return self._relay.devices()
+
+    def hits(self) -> tuple[HitRow, ...]:
+        """As Figures.hits."""
+        return self._relay.hits()
 
     def queue(self) -> dict[str, float]:
         """Figures of the queue; ages, and the time spent in transactions since the start, in seconds."""

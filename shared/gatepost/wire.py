@@ -185,6 +185,14 @@ class DeviceRow(Reported):
     tolerances: dict[str, int] = {}
 
 
+class HitRow(Reported):
+    """When a connector's range, as typed, last took a client: seconds before this report."""
+
+    connector: Text
+    range: Text
+    age_s: float = 0
+
+
 class CheckinRequest(Reported):
     """POST /agent/v1/checkin: the whole report. `seq` rises by one per message of an incarnation."""
 
@@ -201,6 +209,7 @@ class CheckinRequest(Reported):
     queue: dict[str, float] = {}
     counters: Annotated[tuple[CounterSet, ...], Field(max_length=60)] = ()
     devices: Annotated[tuple[DeviceRow, ...], Field(max_length=2000)] = ()
+    hits: Annotated[tuple[HitRow, ...], Field(max_length=2000)] = ()
 
 
 class Directives(Sent):

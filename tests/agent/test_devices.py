@@ -1,6 +1,6 @@
 """Each client address has a row; their number is bounded and what is dropped is still counted."""
 
-from gatepost_agent.devices import OVERFLOW, Devices
+from gatepost_agent.devices import OVERFLOW, Devices, Hits
 from gatepost_agent.health import BAD
 
 
@@ -14,8 +14,8 @@ class Clock:
 def test_a_row_says_what_a_client_did() -> None:
     clock = Clock()
     devices = Devices(clock)
-    device = devices.enter("10.0.0.1")
-    device.connector, device.range, device.helo = "Relay", "10.0.0.0/8", "printer"
+    device = devices.enter("10.0.0.1", "Relay", "10.0.0.0/8")
+    device.helo = "printer"
     device.accepted += 2
     device.refused["550 5.7.1"] += 1
     devices.leave(device)
@@ -75,8 +75,8 @@ def test_many_names_behind_one_address_are_told_with_the_address() -> None:
     clock = Clock()
     devices = Devices(clock)
     for number in range(21):
-        device = devices.enter("10.0.0.1")
-        device.connector, device.helo = "Relay", f"host{number}"
+        device = devices.enter("10.0.0.1", "Relay")
+        device.helo = f"host{number}"
         devices.leave(device)
     devices.leave(devices.enter("10.0.0.2"))
     (finding,) = devices.odd()
@@ -101,3 +101,36 @@ def test_a_client_far_above_its_usual_hour_is_told_while_its_session_is_open() -
     assert finding.type in BAD
     assert (finding.type, "10.0.0.1" in finding.message) == ("UnusualVolume", True)
     devices.leave(device)
+
+
+def test_each_connector_counts_a_client_for_itself() -> None:
+    devices = Devices(Clock())
+    for connector, accepted in (("Relay", 2), ("Default", 0), ("Relay", 1)):
+        device = devices.enter("10.0.0.1", connector, "10.0.0.0/8")
+        device.accepted += accepted
+        devices.leave(device)
+    assert {(row.connector, row.accepted) for row in devices.rows()} == {("Relay", 3), ("Default", 0)}
+
+
+def test_a_hit_outlives_the_row_of_the_device_and_its_move_to_another_connector() -> None:
+    clock = Clock()
+    devices = Devices(clock, limit=1)
+    for address, connector, range_ in (
+        ("10.0.0.1", "Relay", "10.0.0.1"),
+        ("10.0.0.1", "Default", "0.0.0.0/0"),
+        ("10.0.0.2", "Relay", "10.0.0.2"),
+    ):
+        clock.now += 1
+        devices.leave(devices.enter(address, connector, range_))
+    assert [(hit.connector, hit.range, hit.age_s) for hit in devices.hits()] == [
+        ("Relay", "10.0.0.2", 0),
+        ("Default", "0.0.0.0/0", 1),
+        ("Relay", "10.0.0.1", 2),
+    ]
+
+
+def test_hits_are_bounded_and_those_longest_ago_go() -> None:
+    hits = Hits(limit=2)
+    for moment, range_ in enumerate(("a", "b", "a", "c")):
+        hits.note("Relay", range_, moment)
+    assert [hit.range for hit in hits.rows(10.0)] == ["c", "a"]

@@ -15,12 +15,16 @@ from gatepost.wire import (
     DeviceRow,
     Facts,
     Health,
+    HitRow,
     Running,
 )
 from gatepost_agent import __version__
 
 DeviceKey = tuple[str, str]
 MAX_DEVICES = 2000  # in one report; the rest comes with the next
+MAX_HITS = 2000  # in one report
+HIT_SLACK_S = 1.0  # rather twice than never: hits have the wall clock's time, reports the monotonic clock's
+NEVER = float("-inf")
 
 
 class Figures(Protocol):
@@ -31,6 +35,9 @@ class Figures(Protocol):
 
     def devices(self) -> tuple[DeviceRow, ...]:
         """The clients seen lately."""
+
+    def hits(self) -> tuple[HitRow, ...]:
+        """When ranges were last hit."""
 
     def queue(self) -> dict[str, float]:
         """Figures of the queue by name."""
@@ -74,6 +81,7 @@ class Reporter:
         self._known_facts = ""
         self._known_counters: dict[str, CounterSet] = {}
         self._known_devices: dict[DeviceKey, DeviceRow] = {}
+        self._known_until = NEVER  # hits up to then, as `uptime_s`
         self.incarnation = uuid4().hex
 
     def report(self) -> CheckinRequest:
@@ -81,10 +89,11 @@ class Reporter:
         facts = self._facts()
         digest = f"sha256:{hashlib.sha256(facts.model_dump_json().encode()).hexdigest()}"
         self._seq += 1
+        uptime_s = time.monotonic() - self._started
         return CheckinRequest(
             seq=self._seq,
             incarnation=self.incarnation,
-            uptime_s=time.monotonic() - self._started,
+            uptime_s=uptime_s,
             facts_digest=digest,
             facts=None if digest == self._known_facts else facts,
             running=self._sources.standing.running,
@@ -94,11 +103,13 @@ class Reporter:
             queue=self._sources.figures.queue(),
             counters=self._news(),
             devices=self._seen(),
+            hits=self._hits(uptime_s),
         )
 
     def acknowledged(self, report: CheckinRequest) -> None:
         """The control plane has this report: what it knows need not be said again."""
         self._known_facts = report.facts_digest
+        self._known_until = report.uptime_s
         self._known_devices |= {_key(row): _ageless(row) for row in report.devices}
         for counted in report.counters:
             self._known_counters[counted.incarnation] = counted
@@ -109,6 +120,7 @@ class Reporter:
         self._known_facts = ""
         self._known_counters = {}
         self._known_devices = {}
+        self._known_until = NEVER
 
     def renew(self) -> None:
         """Begin a new incarnation, as after a restart."""
@@ -132,6 +144,11 @@ class Reporter:
         self._known_devices = {key: row for key, row in self._known_devices.items() if key in present}
         news = (row for row in rows if self._known_devices.get(_key(row)) != _ageless(row))
         return tuple(islice(news, MAX_DEVICES))
+
+    def _hits(self, uptime_s: float) -> tuple[HitRow, ...]:
+        """Those since the last report that is known to have come."""
+        age_s = uptime_s - self._known_until + HIT_SLACK_S
+        return tuple(hit for hit in self._sources.figures.hits() if hit.age_s <= age_s)[:MAX_HITS]
 
 
 def _key(row: DeviceRow) -> DeviceKey:

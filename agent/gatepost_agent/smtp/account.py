@@ -37,8 +37,7 @@ class Account:
         self._session = session
         self._began = began
         self._connector = session.connector.name if session.connector else ""
-        self._device: Device = books.devices.enter(session.client)
-        self._device.connector, self._device.range = self._connector, session.range
+        self._device: Device = books.devices.enter(session.client, self._connector, session.range)
         self._accepted = self._refused = 0
         self._refusal = EMPTY  # why something was last refused
         self._envelope: Envelope | None = None

@@ -14,7 +14,7 @@ from gatepost.policy.dialogue.compiled import Endpoint, Policy
 from gatepost.policy.dialogue.events import Interrupted
 from gatepost.policy.dialogue.session import Session
 from gatepost.policy.model.addresses import Address, parse_address
-from gatepost.wire import CounterSet, DeviceRow
+from gatepost.wire import CounterSet, DeviceRow, HitRow
 from gatepost_agent.counters import Counters
 from gatepost_agent.current import Current
 from gatepost_agent.devices import Devices
@@ -122,6 +122,10 @@ class SmtpServer:
     def devices(self) -> tuple[DeviceRow, ...]:
         """The clients seen lately, last first."""
         return self._devices.rows()
+
+    def hits(self) -> tuple[HitRow, ...]:
+        """When each range last took a client, last first."""
+        return self._devices.hits()
 
     def odd_clients(self) -> tuple[Finding, ...]:
         """Clients that are not as usual."""

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost.wire import CheckinRequest
-from gatepost_api.checkins.sightings import OVERFLOW, Sighting, absorbed, sighted
+from gatepost_api.checkins.sightings import OVERFLOW, Sighting, absorbed, age, sighted
 from gatepost_api.db import upsert
 from gatepost_api.tables import Device, RangeHit
 
@@ -33,30 +33,44 @@ class HitKey(NamedTuple):
     range: str
 
 
+Hit = tuple[HitKey, datetime]
+
+
 async def write_devices(
     session: AsyncSession, reports: Sequence[tuple[str, datetime, CheckinRequest]]
 ) -> None:
-    """Store what reports (server id, when it came, report) say of devices."""
+    """Store what reports (server id, when it came, report) say of devices and range hits."""
+    hits = [
+        (HitKey(server_id, row.connector[:255], row.range[:255]), at - age(row.age_s))
+        for server_id, at, report in reports
+        for row in report.hits
+    ]
+    await _store_hits(session, [*hits, *await _store_seen(session, reports)])
+
+
+async def _store_seen(
+    session: AsyncSession, reports: Sequence[tuple[str, datetime, CheckinRequest]]
+) -> list[Hit]:
+    """Store the devices; returns the hits that their rows tell of, which is all that older agents say of hits."""
     listed = [
         (DeviceKey(server_id, row.address[:64], row.connector[:255]), row, report.incarnation, at)
         for server_id, at, report in reports
         for row in report.devices
     ]
     if not listed:
-        return
+        return []
     known = await _known(session, {key for key, *_ in listed})
     new = {key.server_id for key, *_ in listed if key not in known}
     changed: dict[DeviceKey, Sighting] = {}
-    hits: dict[HitKey, datetime] = {}
+    hits: list[Hit] = []
     for key, row, incarnation, at in listed:
         found = changed[key] = sighted(changed.get(key) or known.get(key), row, incarnation, at)
         if row.range and row.connector:
-            hit = HitKey(key.server_id, key.connector, found.range)
-            hits[hit] = max(found.last_seen, hits.get(hit, found.last_seen))
+            hits.append((HitKey(key.server_id, key.connector, found.range), found.last_seen))
     await _store(session, changed)
-    await _store_hits(session, hits)
     for server_id in sorted(new):
         await _make_room(session, server_id)
+    return hits
 
 
 async def _known(session: AsyncSession, keys: Iterable[DeviceKey]) -> dict[DeviceKey, Sighting]:
@@ -77,13 +91,18 @@ async def _store(session: AsyncSession, changed: dict[DeviceKey, Sighting]) -> N
     await upsert(session, Device, rows, DEVICE_KEYS)
 
 
-async def _store_hits(session: AsyncSession, hits: dict[HitKey, datetime]) -> None:
+async def _store_hits(session: AsyncSession, told: Iterable[Hit]) -> None:
+    hits: dict[HitKey, datetime] = {}
+    for key, at in told:
+        hits[key] = max(at, hits.get(key, at))
+    if not hits:
+        return
     columns = (RangeHit.server_id, RangeHit.connector, RangeHit.range)
     wanted = sorted(hits)
     rows: list[dict[str, Any]] = []
     new: set[str] = set()
-    for at in range(0, len(wanted), KEYS_AT_ONCE):
-        some = wanted[at : at + KEYS_AT_ONCE]
+    for start in range(0, len(wanted), KEYS_AT_ONCE):
+        some = wanted[start : start + KEYS_AT_ONCE]
         query = select(*columns, RangeHit.last_hit).where(tuple_(*columns).in_(some))
         known = {HitKey(*row[:3]): row[3] for row in (await session.execute(query)).all()}
         new.update(key.server_id for key in some if key not in known)

@@ -114,7 +114,9 @@ class Desk:
         report = self._with_conditions(server_id, report)
         content = report.model_dump_json(include={"facts", "running", "last_attempt", "health", "queue"})
         print_ = hashlib.sha256(content.encode()).hexdigest()
-        same = self._stored.get(server_id) == print_ and not report.counters and not report.devices
+        same = self._stored.get(server_id) == print_ and not (
+            report.counters or report.devices or report.hits
+        )
         if same and change is None:
             return
         await self._intake.store(

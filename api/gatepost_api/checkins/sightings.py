@@ -1,7 +1,7 @@
 """Devices over the lives of an agent: values in, values out.
 
-An agent counts for each client address from its start, or from when it had forgotten the address. So a device keeps
-what the present life has counted, which each report replaces, beside what earlier lives had counted.
+An agent counts for each client address at each connector from its start, or from when it had forgotten the address.
+So a device keeps what the present life has counted, which each report replaces, beside what earlier lives had counted.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Sighting(NamedTuple):
 
 def sighted(known: Sighting | None, row: DeviceRow, incarnation: str, at: datetime) -> Sighting:
     """What a report makes of what is known. at: when it came; ages count back from there."""
-    begun, last = at - _age(row.first_seen_age_s), at - _age(row.last_seen_age_s)
+    begun, last = at - age(row.first_seen_age_s), at - age(row.last_seen_age_s)
     life = {"incarnation": incarnation, "begun": begun.timestamp()}
     counted = {
         "accepted": max(0, row.accepted),
@@ -111,5 +111,6 @@ def _bounded(counts: Mapping[str, int]) -> dict[str, int]:
     return {name[:80]: max(0, counts[name]) for name in sorted(counts)[:MAX_KINDS]}
 
 
-def _age(seconds: float) -> timedelta:
+def age(seconds: float) -> timedelta:
+    """Seconds as an agent says them, within bounds."""
     return timedelta(seconds=min(max(seconds, 0.0), LONGEST_AGE_S))

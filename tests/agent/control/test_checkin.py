@@ -11,7 +11,7 @@ import pytest
 
 from gatepost.policy.model.addresses import parse_address
 from gatepost.signing import Signer, new_seed
-from gatepost.wire import CounterSet, DeviceRow, Directives, Health
+from gatepost.wire import CounterSet, DeviceRow, Directives, Health, HitRow
 from gatepost_agent.control.checkin import Cadence, CheckIn, Parts
 from gatepost_agent.control.credential import Credential
 from gatepost_agent.control.enrolment import Asked, enrolled
@@ -39,6 +39,9 @@ class Figures:
         return (CounterSet(incarnation="incarnation-1", totals=self.totals),)
 
     def devices(self) -> tuple[DeviceRow, ...]:
+        return ()
+
+    def hits(self) -> tuple[HitRow, ...]:
         return ()
 
     def queue(self) -> dict[str, float]:

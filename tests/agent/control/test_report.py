@@ -1,6 +1,6 @@
 """Reports carry what is new; what the control plane has acknowledged is not said again."""
 
-from gatepost.wire import Attempt, CounterSet, DeviceRow, Health, Running
+from gatepost.wire import Attempt, CounterSet, DeviceRow, Health, HitRow, Running
 from gatepost_agent.control.report import Reporter, Sources
 
 
@@ -15,6 +15,7 @@ class Figures:
             DeviceRow(address="192.168.5.10", accepted=1),
             DeviceRow(address="192.168.5.11", accepted=1),
         ]
+        self.hit: list[HitRow] = []
         self.sets = [CounterSet(incarnation="incarnation-1", totals={"Relay": {"accepted": 1}})]
 
     def counters(self) -> tuple[CounterSet, ...]:
@@ -22,6 +23,9 @@ class Figures:
 
     def devices(self) -> tuple[DeviceRow, ...]:
         return tuple(self.rows)
+
+    def hits(self) -> tuple[HitRow, ...]:
+        return tuple(self.hit)
 
     def queue(self) -> dict[str, float]:
         return {}
@@ -91,3 +95,14 @@ def test_a_new_incarnation_tells_everything_from_the_beginning() -> None:
     assert again.incarnation != first.incarnation
     assert again.seq == 1
     assert (again.facts, again.counters, again.devices) == (first.facts, first.counters, first.devices)
+
+
+def test_hits_are_told_until_the_control_plane_has_them() -> None:
+    figures = Figures()
+    reporter = _reporter(figures)
+    figures.hit = [HitRow(connector="Relay", range="10.0.0.0/8", age_s=5)]
+    assert reporter.report().hits == reporter.report().hits == tuple(figures.hit)
+    reporter.acknowledged(reporter.report())
+    assert reporter.report().hits == ()
+    reporter.forget()
+    assert reporter.report().hits == tuple(figures.hit)

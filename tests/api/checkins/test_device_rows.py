@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from gatepost.wire import CheckinRequest, DeviceRow
+from gatepost.wire import CheckinRequest, DeviceRow, HitRow
 from gatepost_api.checkins import device_rows
 from gatepost_api.checkins.device_rows import write_devices
 from gatepost_api.tables import Device, RangeHit
@@ -110,6 +110,21 @@ async def test_the_latest_hit_of_a_range_stands(world: World) -> None:
     async with database.reading() as session:
         rows = (await session.execute(select(RangeHit.connector, RangeHit.range, RangeHit.last_hit))).all()
     assert [tuple(row) for row in rows] == [("Anonymous Relay", "10.20.0.0/24", now - timedelta(seconds=20))]
+
+
+async def test_hits_are_told_apart_from_devices(world: World) -> None:
+    agent = await world.enroll("mx1")
+    database = world.app.state.database
+    now = datetime.now(UTC).replace(microsecond=0)
+    hits = (HitRow(connector="Relay", range="10.0.0.1", age_s=30), HitRow(connector="Other", range="::/0"))
+    async with database.writing() as session:
+        await write_devices(session, [(agent.server_id, now, agent.report(hits=hits))])
+    async with database.reading() as session:
+        rows = (await session.execute(select(RangeHit.connector, RangeHit.range, RangeHit.last_hit))).all()
+    assert {tuple(row) for row in rows} == {
+        ("Relay", "10.0.0.1", now - timedelta(seconds=30)),
+        ("Other", "::/0", now),
+    }
 
 
 async def test_range_hits_are_bounded_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
