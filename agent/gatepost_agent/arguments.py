@@ -129,7 +129,9 @@ def _selecting(made: argparse.ArgumentParser) -> None:
     made.add_argument("--client", default="", metavar="ADDR|CIDR")
     made.add_argument("--from", default="", dest="from_", metavar="SENDER", help="an address, @domain, or <>")
     made.add_argument("--to", default="", metavar="RECIPIENT", help="an address, or @domain")
-    made.add_argument("--next-hop", default="", metavar="HOP", help="who answered last")
+    made.add_argument(
+        "--next-hop", default="", metavar="HOP", help="who answered last; unasked, where it may go"
+    )
     made.add_argument("--older", default="", metavar="AGE", help="received longer ago than 90s, 15m, 2h, 1d")
     made.add_argument("--kept", action="store_true", help="failed and expired mail instead of the queue's")
 

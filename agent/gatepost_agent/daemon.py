@@ -149,6 +149,7 @@ class _Agent:
             health,
             self._mail_log,
             certificate_days=lambda: self._certificates.days_left,
+            hops=current.hops,
         )
         return _Parts(current, spool, relay, sending, control, desk)
 

@@ -10,6 +10,7 @@ from gatepost_agent.control.side import Control
 from gatepost_agent.errors import UsageRefused
 from gatepost_agent.health import noteworthy
 from gatepost_agent.local.queue import queue_commands
+from gatepost_agent.local.selection import Hops
 from gatepost_agent.local.wire import Command, Row
 from gatepost_agent.mail_log import MailLog
 from gatepost_agent.metrics import Gauges, rendered
@@ -28,6 +29,7 @@ class Desk:
         mail_log: MailLog,
         *,
         certificate_days: Callable[[], Mapping[str, float]],
+        hops: Hops,
     ) -> None:
         self._control = control
         self._spool = spool
@@ -35,6 +37,7 @@ class Desk:
         self._health = health
         self._mail_log = mail_log
         self._certificate_days = certificate_days
+        self._hops = hops
 
     def commands(self) -> dict[str, Command]:
         """By name."""
@@ -46,7 +49,7 @@ class Desk:
             "set-url": self.set_url,
             "clock": self.clock,
             "flush": self.flush,
-            **queue_commands(self._spool),
+            **queue_commands(self._spool, hops=self._hops),
         }
 
     def metrics(self) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost_agent.errors import AgentError, UsageRefused
-from gatepost_agent.local.selection import Selection, selection
+from gatepost_agent.local.selection import Hops, Selection, next_hops, no_hops, selection
 from gatepost_agent.local.wire import Command, Row
 from gatepost_agent.spool.errors import NoSuchMessage
 from gatepost_agent.spool.messages import QueuedMessage
@@ -18,9 +18,11 @@ BLOCK_BYTES = 64 * 1024
 ACTS = ("hold", "release", "retry", "delete")
 
 
-def queue_commands(spool: Spool, clock: Callable[[], float] = time.time) -> dict[str, Command]:
-    """The commands by name, for the socket and for the command line."""
-    desk = _Desk(spool, clock)
+def queue_commands(
+    spool: Spool, clock: Callable[[], float] = time.time, hops: Hops = no_hops
+) -> dict[str, Command]:
+    """The commands by name, for the socket and for the command line. hops: as in `Selection.holds`."""
+    desk = _Desk(spool, clock, hops)
     acts = {"hold": spool.hold, "release": spool.release, "retry": spool.retry, "delete": spool.delete}
     return {
         "queue list": desk.list,
@@ -34,14 +36,15 @@ def queue_commands(spool: Spool, clock: Callable[[], float] = time.time) -> dict
 
 
 class _Desk:
-    def __init__(self, spool: Spool, clock: Callable[[], float]) -> None:
+    def __init__(self, spool: Spool, clock: Callable[[], float], hops: Hops) -> None:
         self._spool = spool
+        self._hops = hops
         self._clock = clock
 
     async def list(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
         chosen = selection(arguments)
         async for message in self._chosen(chosen, kept=bool(arguments.get("kept"))):
-            yield _summary(message, self._clock())
+            yield _summary(message, self._clock(), self._hops)
 
     async def show(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
         chosen = selection(arguments)
@@ -49,7 +52,7 @@ class _Desk:
             raise UsageRefused("say which message: queue show ID")
         missing = await self._missing(chosen.ids)
         for queue_id in sorted(chosen.ids.difference(missing)):
-            yield _whole(await self._spool.get(queue_id), self._clock())
+            yield _whole(await self._spool.get(queue_id), self._clock(), self._hops)
         _tell(missing)
 
     def acting(self, act: Callable[[Iterable[int]], Awaitable[int]]) -> Command:
@@ -111,7 +114,7 @@ class _Desk:
     async def _chosen(self, chosen: Selection, *, kept: bool) -> AsyncIterator[QueuedMessage]:
         now = self._clock()
         async for message in self._spool.messages(kept=kept):
-            if chosen.holds(message, now):
+            if chosen.holds(message, now, self._hops):
                 yield message
 
 
@@ -131,7 +134,7 @@ def _tell(missing: Iterable[int]) -> None:
         raise AgentError(f"no message {told} in the queue")
 
 
-def _summary(message: QueuedMessage, now: float) -> Row:
+def _summary(message: QueuedMessage, now: float, hops: Hops) -> Row:
     last = next((r for r in message.recipients if r.last_reply), None)
     return {
         "id": message.id,
@@ -143,14 +146,14 @@ def _summary(message: QueuedMessage, now: float) -> Row:
         "to": [r.address for r in message.recipients],
         "attempts": message.attempts,
         "next_attempt_in_s": max(0, round(message.next_attempt - now)),
-        "next_hop": last.next_hop if last else "",
+        "next_hop": last.next_hop if last else ", ".join(dict.fromkeys(next_hops(message, hops))),
         "last_reply": last.last_reply if last else "",
     }
 
 
-def _whole(message: QueuedMessage, now: float) -> Row:
+def _whole(message: QueuedMessage, now: float, hops: Hops) -> Row:
     return {
-        **_summary(message, now),
+        **_summary(message, now, hops),
         "message_id": message.message_id,
         "connector": message.envelope.connector,
         "principal": message.envelope.principal,

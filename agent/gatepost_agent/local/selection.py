@@ -1,7 +1,7 @@
 """Which queued messages an operator means: by id, or by what is on the envelope. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from gatepost.policy.model.addresses import parse_address, parse_range
@@ -11,6 +11,16 @@ from gatepost_agent.spool.messages import QueuedMessage
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+Hops = Callable[[str], tuple[str, ...]]
+"""From a recipient's domain to the next hops that the running config names for it."""
+
+
+def no_hops(domain: str) -> tuple[str, ...]:
+    """Where no config runs."""
+    del domain
+    return ()
 
 
 class Selection(NamedTuple):
@@ -28,16 +38,27 @@ class Selection(NamedTuple):
         """Whether nothing was given."""
         return self == Selection()
 
-    def holds(self, message: QueuedMessage, now: float) -> bool:
-        """Whether a message is meant."""
+    def holds(self, message: QueuedMessage, now: float, hops: Hops = no_hops) -> bool:
+        """Whether a message is meant. hops: where mail goes now, for recipients that no next hop has answered yet."""
         return (
             (not self.ids or message.id in self.ids)
             and (not self.client or is_client(message.envelope.client, self.client))
             and (not self.sender or is_address(message.envelope.mail_from, self.sender))
             and (not self.recipient or any(is_address(r.address, self.recipient) for r in message.recipients))
-            and (not self.next_hop or any(self.next_hop in r.next_hop for r in message.recipients))
+            and (not self.next_hop or any(self.next_hop in hop for hop in next_hops(message, hops)))
             and now - message.received_at >= self.older_s
         )
+
+
+def next_hops(message: QueuedMessage, hops: Hops) -> Iterator[str]:
+    """Who answered last for each recipient, or else where it may go now."""
+    for recipient in message.recipients:
+        yield from (recipient.next_hop,) if recipient.next_hop else hops(domain_of(recipient.address))
+
+
+def domain_of(address: str) -> str:
+    """The part behind the last @, in lower case."""
+    return address.rpartition("@")[2].lower()
 
 
 def selection(arguments: Mapping[str, Any]) -> Selection:

@@ -192,3 +192,20 @@ def test_a_check_tells_how_far_it_is_only_to_those_who_ask(tmp_path: Path) -> No
             assert (rows[0], rows[-1]) == ({"checked": 0, "of": 1}, {"checked": 1, "of": 1})
 
     asyncio.run(story())
+
+
+def test_mail_behind_a_hop_that_answers_nobody_is_listed_and_held_by_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+            await _put(spool, "10.0.0.1", "kate@elsewhere.com")
+            commands = queue_commands(
+                spool, hops=lambda domain: ("dead.contoso.net:25",) if domain == "fabrikam.com" else ()
+            )
+            rows = [row async for row in commands["queue list"]({"next_hop": "dead.contoso.net"})]
+            assert [(row["id"], row["next_hop"]) for row in rows] == [(one, "dead.contoso.net:25")]
+            assert [row async for row in commands["queue hold"]({"next_hop": "dead.contoso.net"})] == [
+                {"done": 1}
+            ]
+
+    asyncio.run(story())

@@ -66,3 +66,22 @@ def test_nonsense_is_refused(arguments: dict[str, object]) -> None:
 
 def test_ages_have_units() -> None:
     assert [age_s(text) for text in ("90", "90s", "1.5m", "2h", "1D")] == [90, 90, 90, 7200, 86400]
+
+
+def _unasked(recipient: str) -> QueuedMessage:
+    return MESSAGE._replace(recipients=(RecipientState(recipient),))
+
+
+@pytest.mark.parametrize(("hop", "held"), [("smart.contoso.net", True), ("other.contoso.net", False)])
+def test_mail_that_no_hop_has_answered_yet_is_found_by_where_it_may_go(hop: str, held: bool) -> None:
+    def hops(domain: str) -> tuple[str, ...]:
+        return (
+            ("smart.contoso.net:25", "mx:fabrikam.com")
+            if domain == "fabrikam.com"
+            else ("other.contoso.net:25",)
+        )
+
+    chosen = selection({"next_hop": hop})
+    assert chosen.holds(_unasked("kate@Fabrikam.com"), NOW, hops) is held
+    assert not chosen.holds(MESSAGE, NOW, hops), "who answered counts"
+    assert not chosen.holds(_unasked("kate@fabrikam.com"), NOW)
