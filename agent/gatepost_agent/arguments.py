@@ -130,7 +130,10 @@ def _selecting(made: argparse.ArgumentParser) -> None:
     made.add_argument("--from", default="", dest="from_", metavar="SENDER", help="an address, @domain, or <>")
     made.add_argument("--to", default="", metavar="RECIPIENT", help="an address, or @domain")
     made.add_argument(
-        "--next-hop", default="", metavar="HOP", help="who answered last; unasked, where it may go"
+        "--next-hop",
+        default="",
+        metavar="HOP",
+        help="who answered last, or where it may go (known only while the agent runs)",
     )
     made.add_argument("--older", default="", metavar="AGE", help="received longer ago than 90s, 15m, 2h, 1d")
     made.add_argument("--kept", action="store_true", help="failed and expired mail instead of the queue's")

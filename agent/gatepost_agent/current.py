@@ -5,7 +5,6 @@ from typing import Protocol
 
 from gatepost.policy.dialogue.compiled import Policy
 from gatepost.policy.dialogue.denied import NOBODY_DENIED, DeniedSet
-from gatepost.policy.dialogue.routing import Route
 from gatepost.policy.model.addresses import Binding
 
 
@@ -47,8 +46,3 @@ class Current:
         self.denied: DeniedSet = NOBODY_DENIED
         self.probes: set[tuple[str, int]] = set()
         """Client ends (address, port) of the agent's own self test: greeted like anybody, counted nowhere."""
-
-    def hops(self, domain: str) -> tuple[str, ...]:
-        """The next hops that the running config names for a domain; none where it has no route, or none runs."""
-        found = self.policy.routes.find(domain) if self.policy else None
-        return tuple(map(str, found.hops)) if isinstance(found, Route) else ()

@@ -149,7 +149,7 @@ class _Agent:
             health,
             self._mail_log,
             certificate_days=lambda: self._certificates.days_left,
-            hops=current.hops,
+            hops=sending.hops,
         )
         return _Parts(current, spool, relay, sending, control, desk)
 

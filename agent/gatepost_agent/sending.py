@@ -36,6 +36,10 @@ class Sending:
             self._routing = self._routes(sends, policy.accepted, policy.fqdn, self._routing)
             self._delivery.configure(self._routing)
 
+    def hops(self, recipient: str) -> dict[str, str]:
+        """As `Delivery.hops`."""
+        return self._delivery.hops(recipient)
+
     async def run(self, stopping: Event, drain_s: float) -> None:
         """Deliver until `stopping` is set, then for at most drain_s seconds more."""
         try:

@@ -46,6 +46,11 @@ class Pool:
         lanes = ((lane.name, lane.resting) for lane in self._lanes.values())
         return {name: why for name, why in lanes if why is not None}
 
+    def why_resting(self, exit_: Exit, hop: Hop) -> str:
+        """Why a next hop is not tried for the moment; "" when it may be."""
+        lane = self._lanes.get((exit_, hop))
+        return (lane.resting if lane else None) or ""
+
     def submit(self, exit_: Exit, hop: Hop, job: Job) -> None:
         """Hand a job to a next hop. Raises Resting when that one cannot take it now; job.done tells the rest."""
         if self._stopped:

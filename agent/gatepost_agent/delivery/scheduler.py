@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from typing import Protocol
 
+from gatepost.policy.dialogue.routing import NoRoute
 from gatepost_agent.delivery.attempting import Attempted, attempt_message
 from gatepost_agent.delivery.attempts import log_attempts
 from gatepost_agent.delivery.bounces import HEADERS_MOST, Bounces, header_block
@@ -88,6 +89,14 @@ class Delivery:
     def configure(self, routing: Routing) -> None:
         """Use another routing from the next attempt on; attempts under way end as they began."""
         self._routing = routing
+
+    def hops(self, recipient: str) -> dict[str, str]:
+        """The next hops that a recipient's mail may go to now, with why each rests ("" when it does not)."""
+        route = self._routing.find(recipient, 0)
+        if isinstance(route, NoRoute):
+            return {}
+        exits = self._routing.exits
+        return {str(hop): self._pool.why_resting(exits[hop.connector], hop) for hop in route.hops}
 
     async def run(self, stopping: asyncio.Event, *, drain_s: float = 10.0) -> None:
         """Deliver until `stopping` is set; then let attempts under way end for at most drain_s seconds."""

@@ -81,11 +81,17 @@ def _contact(row: Row) -> str:
 def message_line(row: Row) -> str:
     """One queued message."""
     to = ", ".join(shown(address) for address in row["to"][:3]) + (", ..." if len(row["to"]) > 3 else "")
-    reply = f"  {shown(row['next_hop'])}: {shown(row['last_reply'])}" if row["last_reply"] else ""
     return (
         f"{row['id']}  {row['standing']}  {row['age_s']} s  {row['size']} bytes  {row['client']}  "
-        f"{shown(row['from']) or '<>'} -> {to}  attempts {row['attempts']}{reply}"
+        f"{shown(row['from']) or '<>'} -> {to}  attempts {row['attempts']}{_whither(row)}"
     )
+
+
+def _whither(row: Row) -> str:
+    """Who answered what, or where it may go; and what rests on the way."""
+    hop = f"  {shown(row['next_hop'])}" if row["next_hop"] else ""
+    reply = f"{hop}: {shown(row['last_reply'])}" if row["last_reply"] else hop
+    return reply + "".join(f"  (rests: {shown(name)}, {shown(why)})" for name, why in row["resting"].items())
 
 
 def nothing(chosen: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gatepost_agent.errors import AgentError, UsageRefused
-from gatepost_agent.local.selection import Hops, Selection, next_hops, no_hops, selection
+from gatepost_agent.local.selection import Hops, Selection, next_hops, no_hops, resting, selection
 from gatepost_agent.local.wire import Command, Row
 from gatepost_agent.spool.errors import NoSuchMessage
 from gatepost_agent.spool.messages import QueuedMessage
@@ -148,6 +148,7 @@ def _summary(message: QueuedMessage, now: float, hops: Hops) -> Row:
         "next_attempt_in_s": max(0, round(message.next_attempt - now)),
         "next_hop": last.next_hop if last else ", ".join(dict.fromkeys(next_hops(message, hops))),
         "last_reply": last.last_reply if last else "",
+        "resting": resting(message, hops),
     }
 
 

@@ -13,14 +13,14 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
-Hops = Callable[[str], tuple[str, ...]]
-"""From a recipient's domain to the next hops that the running config names for it."""
+Hops = Callable[[str], Mapping[str, str]]
+"""From a recipient to the next hops that its mail may go to now, with why each rests ("" when it does not)."""
 
 
-def no_hops(domain: str) -> tuple[str, ...]:
-    """Where no config runs."""
-    del domain
-    return ()
+def no_hops(recipient: str) -> Mapping[str, str]:
+    """Where no agent runs."""
+    del recipient
+    return {}
 
 
 class Selection(NamedTuple):
@@ -53,12 +53,12 @@ class Selection(NamedTuple):
 def next_hops(message: QueuedMessage, hops: Hops) -> Iterator[str]:
     """Who answered last for each recipient, or else where it may go now."""
     for recipient in message.recipients:
-        yield from (recipient.next_hop,) if recipient.next_hop else hops(domain_of(recipient.address))
+        yield from (recipient.next_hop,) if recipient.next_hop else hops(recipient.address)
 
 
-def domain_of(address: str) -> str:
-    """The part behind the last @, in lower case."""
-    return address.rpartition("@")[2].lower()
+def resting(message: QueuedMessage, hops: Hops) -> dict[str, str]:
+    """The next hops that mail still to be delivered may go to and that are not tried for the moment, and why."""
+    return {hop: why for recipient in message.pending for hop, why in hops(recipient).items() if why}
 
 
 def selection(arguments: Mapping[str, Any]) -> Selection:

@@ -287,6 +287,8 @@ def test_a_host_that_failed_rests_and_its_mail_waits_without_a_write(run: Run) -
             await eventually(lambda: len(world.queue.put_backs) >= 8)
             assert host.connections == dialled
             assert "busy" in world.pool.resting()[f"127.0.0.1:{host.port}"]
+            ((hop, why),) = world.delivery.hops("Kate@Fabrikam.com").items()
+            assert (hop, "busy" in why) == (f"127.0.0.1:{host.port}", True)
             assert world.delivery.delivered_at is None
             assert [number for number, _ in world.queue.settled] == [1]
             # The first rest is five seconds; then one connection feels the way, and all is delivered.
@@ -296,6 +298,7 @@ def test_a_host_that_failed_rests_and_its_mail_waits_without_a_write(run: Run) -
             await eventually(lambda: not world.queue.waiting)
             assert len(host.messages) == 9
             assert world.pool.resting() == {}
+            assert world.delivery.hops("kate@fabrikam.com") == {f"127.0.0.1:{host.port}": ""}
             assert world.delivery.delivered_at == world.now
 
     run(scene())

@@ -194,16 +194,19 @@ def test_a_check_tells_how_far_it_is_only_to_those_who_ask(tmp_path: Path) -> No
     asyncio.run(story())
 
 
+def _dead_for_fabrikam(recipient: str) -> dict[str, str]:
+    return {"dead.contoso.net:25": "refused"} if recipient.endswith("@fabrikam.com") else {}
+
+
 def test_mail_behind_a_hop_that_answers_nobody_is_listed_and_held_by_it(tmp_path: Path) -> None:
     async def story() -> None:
         async for spool in _opened(tmp_path / "spool"):
             one = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
             await _put(spool, "10.0.0.1", "kate@elsewhere.com")
-            commands = queue_commands(
-                spool, hops=lambda domain: ("dead.contoso.net:25",) if domain == "fabrikam.com" else ()
-            )
+            commands = queue_commands(spool, hops=_dead_for_fabrikam)
             rows = [row async for row in commands["queue list"]({"next_hop": "dead.contoso.net"})]
-            assert [(row["id"], row["next_hop"]) for row in rows] == [(one, "dead.contoso.net:25")]
+            told = [(row["id"], row["next_hop"], row["resting"]) for row in rows]
+            assert told == [(one, "dead.contoso.net:25", {"dead.contoso.net:25": "refused"})]
             assert [row async for row in commands["queue hold"]({"next_hop": "dead.contoso.net"})] == [
                 {"done": 1}
             ]
