@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -10,7 +11,6 @@ from typing import Any, BinaryIO
 
 from pydantic_core import to_json
 
-from gatepost.policy.dialogue.rules import paths
 from gatepost_agent.local.selection import is_address, is_client
 
 FOLDER, FILE = "log", "mail.jsonl"
@@ -122,15 +122,24 @@ def _has_id(entry: Mapping[str, Any], text: str) -> bool:
 
 def _is_from(entry: Mapping[str, Any], text: str) -> bool:
     senders = {str(entry["mail_from"])} if "mail_from" in entry else set[str]()
-    return _any_is(senders | _named(entry, "MAIL", "FROM"), text)
+    return _any_is(senders | _named(entry, _MAIL), text)
 
 
 def _is_to(entry: Mapping[str, Any], text: str) -> bool:
-    return _any_is(_recipients(entry) | _named(entry, "RCPT", "TO"), text)
+    return _any_is(_recipients(entry) | _named(entry, _RCPT), text)
 
 
 def _any_is(addresses: set[str], text: str) -> bool:
     return any(is_address(address, text if text == "<>" else text.strip("<>")) for address in addresses)
+
+
+def _line_with_path(command: str) -> re.Pattern[str]:
+    """Wider than what the door takes, whose parser the line may not have passed. Matches any text after the path."""
+    path = r'<(?:\s*@[^:>]*:)?(?P<path>(?:"(?:[^"\\]|\\.)*"|[^">])*)|(?P<bare>[^\s<>]+)'
+    return re.compile(rf"\s*{command}\s*:\s*(?:{path})", re.IGNORECASE)
+
+
+_MAIL, _RCPT = _line_with_path(r"MAIL\s+FROM"), _line_with_path(r"RCPT\s+TO")
 
 
 _CONCERNS: dict[str, Callable[[Mapping[str, Any], str], bool]] = {
@@ -141,11 +150,10 @@ _CONCERNS: dict[str, Callable[[Mapping[str, Any], str], bool]] = {
 }
 
 
-def _named(entry: Mapping[str, Any], verb: str, keyword: str) -> set[str]:
+def _named(entry: Mapping[str, Any], line: re.Pattern[str]) -> set[str]:
     """The address in a line that was refused, however the client wrote it."""
-    said, _, argument = str(entry.get("said", "")).partition(" ")
-    parsed = paths.parse(argument.strip(), keyword) if said.upper() == verb else None
-    return {parsed.path} if parsed else set()
+    found = line.match(str(entry.get("said", "")))
+    return {(found["path"] if found["bare"] is None else found["bare"]).strip()} if found else set()
 
 
 def _recipients(entry: Mapping[str, Any]) -> set[str]:

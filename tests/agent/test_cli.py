@@ -193,6 +193,8 @@ def test_trace_reads_the_log_of_a_stopped_agent(run: Run, state_dir: Path) -> No
     code, told, _ = run("trace", "--to", "kate@fabrikam.com", "--output", "json")
     assert json.loads(told).items() >= entry.items()
     assert run("trace", "--to", "nobody@fabrikam.com") == (1, "", "nothing in the mail log matches\n")
+    code, _, problem = run("trace", "--client", "10.0.0.0/40")
+    assert (code, "10.0.0.0/40" in problem) == (64, True)
 
 
 def test_a_folder_that_others_can_read_is_refused(run: Run, state_dir: Path) -> None:

@@ -98,7 +98,16 @@ def test_every_event_has_its_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["RCPT TO:<Kate@fabrikam.com>", "rcpt to: <kate@fabrikam.com>", "RCPT TO:kate@fabrikam.com"]
+    "said",
+    [
+        "RCPT TO:<Kate@fabrikam.com>",
+        "rcpt to: <kate@fabrikam.com>",
+        "RCPT TO:kate@fabrikam.com",
+        "RCPT TO:kate@fabrikam.com NOTIFY=NEVER",
+        "RCPT TO:<kate@fabrikam.com>NOTIFY==",
+        "RCPT TO :<kate@fabrikam.com",
+        "RCPT TO:<@a.com,@b.com:kate@fabrikam.com>",
+    ],
 )
 def test_a_refused_line_is_found_by_the_address_in_it(said: str) -> None:
     refused = {"event": "smtp_refused", "client": "192.168.5.99", "said": said}

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from gatepost_agent.control.state_folder import StateFolder
 from gatepost_agent.errors import AgentError
 from gatepost_agent.local.client import NotRunning, ask
+from gatepost_agent.local.selection import selection
 from gatepost_agent.local.wire import Row
 from gatepost_agent.mail_log import concerns, entries
 from gatepost_agent.settings import Settings
@@ -102,7 +103,8 @@ def _target(target: str) -> Iterator[BinaryIO]:
 
 
 def trace(settings: Settings, wanted: Mapping[str, str]) -> Iterator[Row]:
-    """What the mail log says of a message, oldest first; with the agent running or not."""
+    """What the mail log says of a message, oldest first; with the agent running or not. Raises AgentError."""
+    selection({"client": wanted.get("client")})  # refuses what is no address
     folder = StateFolder.open(settings.state_dir)
     with contextlib.suppress(NotRunning):
         list(ask(settings.state_dir, "flush"))
