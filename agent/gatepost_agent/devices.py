@@ -31,7 +31,7 @@ class Device:
         self.range = self.helo = self.tls = ""
         self.open = 0
         self.accepted = 0
-        self.refused: Counter[str] = Counter()  # by `code enhanced`: as many as there are replies
+        self.refused: Counter[str] = Counter()  # by `Reply.kind`: as many as there are replies
         self.tolerances: Counter[str] = Counter()
         self.names = Names()
         self.volume = Volume()

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gatepost.policy.dialogue.decision import EMPTY, Decision, Envelope
 from gatepost.policy.dialogue.events import Event, Line, Stored, TlsStarted
-from gatepost.policy.dialogue.replies import AUTHENTICATED
+from gatepost.policy.dialogue.replies import AUTHENTICATED, Reply
 from gatepost.policy.dialogue.session import Session
 from gatepost_agent.counters import Counters
 from gatepost_agent.devices import Device, Devices
@@ -65,7 +65,7 @@ class Account:
                 self._counters.add(self._connector, f"tolerated {tolerance}")
         reply = decision.reply
         if reply is not None and reply.code >= 400:
-            self._refuse(f"{reply.code} {reply.enhanced}", event, decision)
+            self._refuse(reply, event, decision)
         elif isinstance(event, Stored):
             self._accepted += 1
             self._device.accepted += 1
@@ -94,11 +94,11 @@ class Account:
             rcpt_to=[escaped(recipient) for recipient in envelope.recipients] if envelope else [],
         )
 
-    def _refuse(self, kind: str, event: Event, decision: Decision) -> None:
+    def _refuse(self, reply: Reply, event: Event, decision: Decision) -> None:
         self._refused += 1
-        self._device.refused[kind] += 1
-        self._counters.add(self._connector, f"refused {kind}")
-        session, trace, reply = self._session, decision.trace, decision.reply
+        self._device.refused[reply.kind] += 1
+        self._counters.add(self._connector, f"refused {reply.kind}")
+        session, trace = self._session, decision.trace
         self._refusal = trace
         mail_events.info(
             REFUSED,
@@ -112,7 +112,7 @@ class Account:
             reason=escaped(trace.reason),
             said=_said(event, decision),
             mail_from=_sender(session),
-            reply="" if reply is None else reply.text,
+            reply=reply.text,
         )
 
     def failed(self, reference: str, error: Exception) -> None:

@@ -107,7 +107,7 @@ class SmtpServer:
         return len(self._open)
 
     def counters(self) -> tuple[CounterSet, ...]:
-        """This incarnation's totals and those of earlier ones: `sessions`, `refused <code> <enhanced>`,
+        """This incarnation's totals and those of earlier ones: `sessions`, `refused <reply>`,
         `tolerated <what>`, `tls_failed`."""
         return self._counters.sets()
 

@@ -15,7 +15,8 @@ OVERFLOW = "other"  # the address of the row that holds what was counted for add
 NOTHING: Json = {"accepted": 0, "refused": {}, "tolerances": {}}
 SAME_BEGINNING_S = 5.0  # how far a time may be off that is worked out from an age
 LONGEST_AGE_S = 366 * 86400.0
-MAX_KINDS = 50  # of refusals and tolerances in one row; an agent has fewer
+MAX_KINDS = 100  # of refusals and tolerances in one row; an agent has half as many
+MAX_KIND = 160  # characters of its name: an SMTP reply's
 
 
 class Sighting(NamedTuple):
@@ -108,7 +109,7 @@ def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 
 def _bounded(counts: Mapping[str, int]) -> dict[str, int]:
-    return {name[:80]: max(0, counts[name]) for name in sorted(counts)[:MAX_KINDS]}
+    return {name[:MAX_KIND]: max(0, counts[name]) for name in sorted(counts)[:MAX_KINDS]}
 
 
 def age(seconds: float) -> timedelta:

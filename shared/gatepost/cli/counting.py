@@ -15,6 +15,7 @@ from gatepost.cli.values import before
 Server = Annotated[str | None, typer.Option(help="Only this server")]
 Connector = Annotated[str | None, typer.Option(help="Only this connector")]
 FIRST = ("accepted", "delivered", "bounced", "refused")
+REFUSED = "refused "  # before the reply
 DEVICES = (
     ("address", "address"),
     ("server", "server"),
@@ -41,14 +42,25 @@ def _shown(found: dict[str, Any]) -> Table:
     rows = [*_rows(found["servers"])]
     if len(rows) > 1:
         rows.append({"server": "all", "connector": "all", "events": found["totals"]})
-    events = [*FIRST, *sorted({event for row in rows for event in row["events"]} - set(FIRST))]
+    others = {event for row in rows for event in row["events"] if not event.startswith(REFUSED)}
+    events = [*FIRST, *sorted(others - set(FIRST))]
     columns = [(event, partial(_number, event)) for event in events]
-    return table(rows, [("server", "server"), ("connector", "connector"), *columns])
+    return table(
+        rows, [("server", "server"), ("connector", "connector"), *columns, ("refused with", _refusals)]
+    )
 
 
 def _number(event: str, row: Mapping[str, Any]) -> int:
-    """How often, over all of its replies: refusals are counted as `refused 550 5.7.1`."""
+    """How often, over all of its replies: refusals are counted as `refused 550 5.7.1 Unable to relay`."""
     return sum(count for name, count in row["events"].items() if f"{name} ".startswith(f"{event} "))
+
+
+def _refusals(row: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        name.removeprefix(REFUSED): count
+        for name, count in sorted(row["events"].items())
+        if name.startswith(REFUSED)
+    }
 
 
 def _rows(servers: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -309,7 +309,7 @@ def test_a_session_that_never_stops_sending_content_ends_at_its_time_limit(serve
         await eventually(lambda: not shell.server.sessions)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        assert shell.counted()["refused 421 4.4.1"] == 1
+        assert shell.counted()["refused 421 4.4.1 Connection timed out"] == 1
         assert not shell.spool.kept
 
     with pytest.MonkeyPatch.context() as patch:
@@ -635,9 +635,41 @@ def test_nobodys_client_hears_554_and_is_counted(serve: Serve) -> None:
         client = await shell.client()
         assert await client.reply() == "554 5.7.1 No service for this address"
         assert await client.ended()
-        assert shell.counted("") == {"sessions": 1, "refused 554 5.7.1": 1}
+        assert shell.counted("") == {"sessions": 1, "refused 554 5.7.1 No service for this address": 1}
 
     serve(story, remote_ip_ranges=["10.0.0.0/8"])
+
+
+def test_refusals_are_counted_by_what_was_said(serve: Serve) -> None:
+    async def story(shell: Shell) -> None:
+        client = await shell.client()
+        await client.reply()
+        await client.say("EHLO x", "MAIL FROM:<a@contoso.com>", "RCPT TO:<kate@fabrikam.com>", "RSET")
+        await client.say("MAIL FROM:<a@fabrikam.com>")
+        await client.say("QUIT")
+        await shell.hang_up()
+        wanted = {
+            "550 5.7.1 Unable to relay": 1,
+            "550 5.7.1 Anonymous client does not have permissions to send as this sender": 1,
+        }
+        counted = {f"refused {kind}": number for kind, number in wanted.items()}
+        assert {kind: n for kind, n in shell.counted().items() if kind.startswith("refused")} == counted
+        (row,) = shell.server.devices()
+        assert row.refused == wanted
+
+    serve(
+        story,
+        permission_groups=[],
+        permissions=[
+            {
+                "principal": "NT AUTHORITY\\ANONYMOUS LOGON",
+                "rights": [
+                    "ms-Exch-SMTP-Submit",
+                    "ms-Exch-SMTP-Accept-Authoritative-Domain-Sender",
+                ],
+            }
+        ],
+    )
 
 
 def test_the_self_test_is_greeted_and_counted_nowhere(serve: Serve) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from gatepost.wire import CheckinRequest, DeviceRow, HitRow
 from gatepost_api.checkins import device_rows
 from gatepost_api.checkins.device_rows import write_devices
+from gatepost_api.checkins.sightings import MAX_KIND
 from gatepost_api.tables import Device, RangeHit
 from tests.support.control_plane import DOCUMENT, World
 
@@ -162,7 +163,7 @@ async def test_what_a_wild_agent_says_is_kept_within_bounds(world: World) -> Non
     async with world.app.state.database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Device)) == 1
     (shown,) = await devices(world)
-    assert (shown["accepted"], shown["refused"]) == (0, {"k" * 80: 0})
+    assert (shown["accepted"], shown["refused"]) == (0, {"k" * MAX_KIND: 0})
 
 
 async def test_the_ranges_of_a_connector_show_which_are_not_used(world: World) -> None:

@@ -32,3 +32,10 @@ def test_a_reply_has_the_enhanced_code_of_its_class(name: str) -> None:
     assert reply.enhanced[:1] in {"", str(reply.code)[:1]} or name == "TLS_REQUIRED"
     assert all(line.isascii() and line.isprintable() for line in reply.lines)
     assert len(reply.wire) <= 512  # RFC 5321 4.5.3.1.5
+
+
+def test_a_refusal_is_counted_by_its_text_unless_that_varies() -> None:
+    assert replies.UNABLE_TO_RELAY.kind == "550 5.7.1 Unable to relay"
+    assert replies.SEND_AS_REFUSED.kind != replies.ANONYMOUS_SEND_AS_REFUSED.kind
+    assert replies.too_many_from_source("mx1").kind == replies.too_many_from_source("mx2").kind == "421 4.3.2"
+    assert replies.local_error("1").kind == replies.local_error("2").kind == "421 4.3.0"

@@ -8,15 +8,24 @@ from typing import NamedTuple
 
 
 class Reply(NamedTuple):
-    """An SMTP reply (RFC 5321 4.2). `lines` without codes; `enhanced` (RFC 3463) stands in front of each line."""
+    """An SMTP reply (RFC 5321 4.2). `lines` without codes; `enhanced` (RFC 3463) stands in front of each line.
+
+    fixed: the text is the same each time.
+    """
 
     code: int
     enhanced: str
     lines: tuple[str, ...]
+    fixed: bool = True
 
     @property
     def refused(self) -> bool:
         return self.code >= 400
+
+    @property
+    def kind(self) -> str:
+        """What a refusal is counted by: `550 5.7.1 Unable to relay`. There are as many as refusals are named here."""
+        return self.text if self.fixed else f"{self.code} {self.enhanced}"
 
     @property
     def text(self) -> str:
@@ -32,8 +41,8 @@ class Reply(NamedTuple):
         return self.text.encode("ascii", "replace") + b"\r\n"
 
 
-def _reply(code: int, enhanced: str, *lines: str) -> Reply:
-    return Reply(code, enhanced, lines)
+def _reply(code: int, enhanced: str, *lines: str, fixed: bool = True) -> Reply:
+    return Reply(code, enhanced, lines, fixed)
 
 
 # --- greeting and session --------------------------------------------------------------------------------------
@@ -143,6 +152,7 @@ def too_many_from_source(fqdn: str) -> Reply:
         421, "4.3.2",
         "The maximum number of concurrent server connections has exceeded a per-source limit, "
         f"closing transmission channel ({fqdn})",
+        fixed=False,
     )  # fmt: skip
 
 
@@ -163,4 +173,4 @@ NOT_ACTIVE = _reply(421, "4.3.2", "Service not active")
 
 def local_error(reference: str) -> Reply:
     """An exception of ours: a fixed text and the reference of the log line."""
-    return _reply(421, "4.3.0", f"Temporary server error, reference {reference}")
+    return _reply(421, "4.3.0", f"Temporary server error, reference {reference}", fixed=False)
