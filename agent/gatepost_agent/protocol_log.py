@@ -50,7 +50,7 @@ def tarpit_text(delay_s: float) -> str:
 class SessionLog:
     """The rows of one session."""
 
-    __slots__ = ("_log", "_prefix", "_sequence", "_suffix")
+    __slots__ = ("_log", "_messages", "_name", "_prefix", "_sequence", "_suffix")
 
     def __init__(
         self, log: "ProtocolLog", connector: str, session_id: str, local: Endpoint, remote: Endpoint
@@ -59,7 +59,8 @@ class SessionLog:
         name = f"{log.server}\\{connector}"
         self._prefix = f"{_field(name)},{session_id}"
         self._suffix = f"{_shown(local)},{_shown(remote)}"
-        self._sequence = 0
+        self._name = f"{session_id};{_moment(log.clock())}"
+        self._sequence = self._messages = 0
 
     def row(self, event: str, data: str = "", context: str = "") -> None:
         """event: `+` connect, `-` disconnect, `>` we said, `<` we heard, `*` information."""
@@ -67,6 +68,11 @@ class SessionLog:
             f"{self._prefix},{self._sequence},{self._suffix},{event},{_field(data)},{_field(context)}"
         )
         self._sequence += 1
+
+    def receiving(self) -> None:
+        """A message begins: its MAIL was taken."""
+        self._messages += 1
+        self.row("*", f"{self._name};{self._messages}", "receiving message")
 
     def said(self, text: str) -> None:
         """A reply, a row for each of its lines."""
@@ -104,7 +110,7 @@ class ProtocolLog:
         self.server = server
         self.lost = 0
         self._folder = folder
-        self._clock = clock
+        self.clock = clock
         self._max_file = max_file_bytes
         self._max_folder = max_folder_bytes
         self._waiting: list[str] = []
@@ -119,7 +125,7 @@ class ProtocolLog:
         if len(self._waiting) >= MAX_WAITING:
             self.lost += 1
             return
-        self._waiting.append(f"{_moment(self._clock())},{row}\r\n")
+        self._waiting.append(f"{_moment(self.clock())},{row}\r\n")
 
     def take(self) -> list[str]:
         """What waits to be written; called on the loop, for `write` in a thread."""
@@ -130,7 +136,7 @@ class ProtocolLog:
         """Append rows; blocks. Raises OSError."""
         if not rows:
             return
-        now = self._clock()
+        now = self.clock()
         with self._open(now) as file:
             file.writelines(rows)
         self._prune(now)

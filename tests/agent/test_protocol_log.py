@@ -42,6 +42,7 @@ def test_a_session_reads_as_exchange_writes_it(tmp_path: Path) -> None:
     session.said("220 mail.x ready at Tue, 13 Dec 2016")
     session.heard(b"EHLO device")
     session.said("250-mail.x Hello\r\n250 SIZE")
+    session.receiving()
     session.row("*", tarpit_text(5.0))
     session.row("-", "", "Local")
     log.write(log.take())
@@ -49,7 +50,7 @@ def test_a_session_reads_as_exchange_writes_it(tmp_path: Path) -> None:
     assert {tuple(row[:3]) for row in written} == {
         ("2016-12-13T20:17:34.500Z", "EX01\\Anonymous Relay", "08D892B7A9441226")
     }
-    assert [row[3] for row in written] == [str(number) for number in range(8)]
+    assert [row[3] for row in written] == [str(number) for number in range(9)]
     assert {tuple(row[4:6]) for row in written} == {("10.0.1.5:25", "[fe80::1]:54368")}
     assert [row[6:] for row in written] == [
         ["+", "", ""],
@@ -58,6 +59,7 @@ def test_a_session_reads_as_exchange_writes_it(tmp_path: Path) -> None:
         ["<", "EHLO device", ""],
         [">", "250-mail.x Hello", ""],
         [">", "250 SIZE", ""],
+        ["*", "08D892B7A9441226;2016-12-13T20:17:34.500Z;1", "receiving message"],
         ["*", "Tarpit for '0.00:00:05'", ""],
         ["-", "", "Local"],
     ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from gatepost.policy.dialogue.decision import EMPTY, Decision, Envelope
 from gatepost.policy.dialogue.events import Event, Line, Stored, TlsStarted
-from gatepost.policy.dialogue.replies import AUTHENTICATED, Reply
+from gatepost.policy.dialogue.replies import SENDER_OK, Reply
 from gatepost.policy.dialogue.session import Session
 from gatepost_agent.counters import Counters
 from gatepost_agent.devices import Device, Devices
@@ -41,6 +41,7 @@ class Account:
         self._accepted = self._refused = 0
         self._refusal = EMPTY  # why something was last refused
         self._envelope: Envelope | None = None
+        self._told_principal = ""  # whose rights the protocol log told last
         self._rows = self._open_rows(books.protocol_log)
         self._counters.add(self._connector, "sessions")
 
@@ -56,9 +57,7 @@ class Account:
     def note(self, event: Event, decision: Decision) -> None:
         """One step: what happened and what was decided."""
         if self._rows is not None:
-            _write_rows(self._rows, event, decision)
-            if decision.reply is AUTHENTICATED:
-                self._tell_rights(self._rows)
+            self._write_rows(self._rows, event, decision)
         if decision.tolerated:
             for tolerance in decision.tolerated:
                 self._device.tolerances[tolerance] += 1
@@ -75,10 +74,25 @@ class Account:
         elif isinstance(event, TlsStarted):
             self._device.tls = event.version
 
+    def _write_rows(self, rows: SessionLog, event: Event, decision: Decision) -> None:
+        if isinstance(event, Line):
+            rows.heard(shown_line(event.raw, secret=decision.secret))
+        if self._session.principal != self._told_principal:
+            self._tell_rights(rows)
+        if decision.reply is SENDER_OK:
+            rows.receiving()
+        if decision.delay_s:
+            rows.row("*", tarpit_text(decision.delay_s))
+        if decision.reply is not None:
+            rows.said(decision.reply.text)
+
     def _tell_rights(self, rows: SessionLog) -> None:
-        """What the session may do now, in the words of Exchange's log."""
-        rights = self._session.door.rights(self._session.principal)
-        rows.row("*", permission_tokens(rights), "Set Session Permissions")
+        """Who the client is now and what it may do, in the words of Exchange's log."""
+        session = self._session
+        self._told_principal = session.principal
+        rows.row("*", permission_tokens(session.door.rights(session.principal)), "Set Session Permissions")
+        if session.authenticated:
+            rows.row("*", session.principal, "authenticated")
 
     def _accept(self, stored: Stored) -> None:
         envelope = self._envelope
@@ -184,15 +198,6 @@ def _said(event: Event, decision: Decision) -> str:
 def _sender(session: Session) -> str:
     transaction = session.transaction
     return escaped(str(transaction.sender or "")) if transaction else ""
-
-
-def _write_rows(rows: SessionLog, event: Event, decision: Decision) -> None:
-    if isinstance(event, Line):
-        rows.heard(shown_line(event.raw, secret=decision.secret))
-    if decision.delay_s:
-        rows.row("*", tarpit_text(decision.delay_s))
-    if decision.reply is not None:
-        rows.said(decision.reply.text)
 
 
 def escaped(text: str) -> str:
