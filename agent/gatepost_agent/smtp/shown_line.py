@@ -6,16 +6,14 @@ lines arrive as commands. So a line is shown only as far as it is a command whos
 
 import re
 
+from gatepost.policy.dialogue.commands import VERBS
 from gatepost.policy.dialogue.rules.auth import MECHANISMS
 
 HIDDEN = b"(not logged)"
 _WHOLE = re.compile(
     rb"\s*(?:(?:HELO|EHLO)(?:\s|\Z)|(?:MAIL\s+FROM|RCPT\s+TO)\s*:|BDAT\s+\d+(?:\s+LAST)?\s*\Z)", re.IGNORECASE
 )
-_VERB = re.compile(
-    rb"\s*(HELO|EHLO|MAIL|RCPT|DATA|BDAT|RSET|NOOP|VRFY|EXPN|HELP|QUIT|STARTTLS|AUTH)(?:\s+|\Z)",
-    re.IGNORECASE,
-)
+_VERB = re.compile(rb"\s*(" + "|".join(sorted(VERBS)).encode() + rb")(?:\s+|\Z)", re.IGNORECASE)
 _MECHANISM = re.compile(rb"(" + "|".join(MECHANISMS).encode() + rb")(?:\s|\Z)", re.IGNORECASE)
 
 

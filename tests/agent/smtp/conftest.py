@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import uvloop
 
+from gatepost_agent.smtp import account
 from tests.support.smtp import Shell, smtp_shell
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -33,3 +35,11 @@ def serve(run: Run, tmp_path: Path, free_port: Callable[[str], int]) -> Callable
         run(live())
 
     return _serve
+
+
+@pytest.fixture
+def mail_log(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Takes what accounts tell the mail log."""
+    taken = Mock()
+    monkeypatch.setattr(account, "mail_events", taken)
+    return taken

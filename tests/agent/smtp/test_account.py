@@ -5,10 +5,7 @@ import csv
 from collections.abc import Callable
 from unittest.mock import Mock
 
-import pytest
-
 from gatepost.policy.dialogue.rules.auth import verifier
-from gatepost_agent.smtp import account
 from tests.support.smtp import Shell
 
 Serve = Callable[..., None]
@@ -54,12 +51,7 @@ def test_the_protocol_log_tells_who_it_is_and_where_a_message_begins(serve: Serv
     serve(story, **SETTINGS)
 
 
-def test_the_line_of_a_session_tells_its_rights_and_its_last_refusal(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mail_log = Mock()
-    monkeypatch.setattr(account, "mail_events", mail_log)
-
+def test_the_line_of_a_session_tells_its_rights_and_its_last_refusal(serve: Serve, mail_log: Mock) -> None:
     async def story(shell: Shell) -> None:
         client = await shell.client()
         await client.reply()

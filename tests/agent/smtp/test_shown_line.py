@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost_agent.smtp import account
 from gatepost_agent.smtp.shown_line import HIDDEN, shown_line
 from tests.support.smtp import Shell
 
@@ -75,11 +74,8 @@ _HELLO, _MAIL = "EHLO x", "MAIL FROM:<a@contoso.com>"
     ],
 )
 def test_neither_log_holds_what_was_sent_in_the_wrong_place(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
+    serve: Serve, mail_log: Mock, lines: tuple[str, ...]
 ) -> None:
-    mail_log = Mock()
-    monkeypatch.setattr(account, "mail_events", mail_log)
-
     async def story(shell: Shell) -> None:
         client = await shell.client()
         await client.reply()

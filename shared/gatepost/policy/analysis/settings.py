@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
+from gatepost.policy.dialogue.domains import within
 from gatepost.policy.model.connector import ReceiveConnector
 from gatepost.policy.model.values import seconds, size_bytes
 
@@ -79,8 +80,3 @@ def _narrower(field: str, old: Any, new: Any) -> bool:
     if field in FEWER_IS_STRICTER:
         return set(new) <= set(old)
     return field in STRICTER_WHEN_ON and bool(new)
-
-
-def within(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
-    """Whether a list of allowed domains allows no more than another; an empty list allows all."""
-    return not old or (bool(new) and set(new) <= set(old))

@@ -10,10 +10,11 @@ from functools import cache
 from itertools import chain
 
 from gatepost.policy.analysis.ranges import RangeSet, from_spans, union
-from gatepost.policy.analysis.settings import looser, within
+from gatepost.policy.analysis.settings import looser
 from gatepost.policy.analysis.shown import Shown
 from gatepost.policy.analysis.sides import Group, Side
 from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
+from gatepost.policy.dialogue.domains import within
 from gatepost.policy.dialogue.selection import Stretch
 from gatepost.policy.model.addresses import LAST
 from gatepost.policy.model.rights import AUTHENTICATED_USERS, EFFECTIVE, USER_PREFIX, Right

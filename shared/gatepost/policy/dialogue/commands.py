@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from gatepost.policy.dialogue import replies, transfer
 from gatepost.policy.dialogue.decision import Charge, Decision, Limit, Next, Usage
 from gatepost.policy.dialogue.logon import Logon, refused_beforehand
-from gatepost.policy.dialogue.rules import auth, hello, mail, paths, recipient
+from gatepost.policy.dialogue.rules import auth, hello, mail, paths, rates, recipient
 from gatepost.policy.dialogue.rules.refusal import Refusal
-from gatepost.policy.dialogue.throttle import back_pressure_s, take
+from gatepost.policy.dialogue.throttle import back_pressure_s
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.mailboxes import Mailbox, parse_mailbox
@@ -17,8 +17,6 @@ from gatepost.policy.model.tolerances import Tolerance
 
 if TYPE_CHECKING:
     from gatepost.policy.dialogue.session import Session
-
-_UNLIMITED_RATE = 2**31  # Limit's own ceiling: anything above was `unlimited`
 
 
 def step(session: "Session", raw: bytes, usage: Usage) -> Decision:
@@ -138,9 +136,7 @@ def _mail(session: "Session", argument: str, usage: Usage) -> Decision:
 
 def _message_rate(session: "Session", usage: Usage) -> tuple[Charge, ...] | None:
     """What a message costs, None when the rate has no room. Source: MessageRateLimit, MessageRateSource."""
-    door, charges = session.door, []
-    if door.messages_per_minute > _UNLIMITED_RATE:
-        return ()
+    door, booked = session.door, list[Charge]()
     source = door.model.message_rate_source
     counted = []
     if source in ("IPAddress", "All"):
@@ -148,11 +144,11 @@ def _message_rate(session: "Session", usage: Usage) -> tuple[Charge, ...] | None
     if source in ("User", "All") and session.authenticated:
         counted.append((Limit.USER_MESSAGES, session.principal, usage.user_messages))
     for limit, key, state in counted:
-        taken = take(state, usage.now, door.messages_per_minute)
-        if not taken.allowed:
+        charges = rates.charges(door, limit, key, state, per_minute=door.messages_per_minute, now=usage.now)
+        if charges is None:
             return None
-        charges.append(Charge(limit, door.name, key, taken.state))
-    return tuple(charges)
+        booked += charges
+    return tuple(booked)
 
 
 def _sender(session: "Session", argument: str) -> Decision:
@@ -217,14 +213,16 @@ def _recipient(session: "Session", transaction: Transaction, given: Mailbox, usa
     verdict = recipient.check(session.policy, door, session.principal, usage, given)
     if isinstance(verdict, Refusal):
         return session.refuse(verdict)
-    charges: tuple[Charge, ...] = ()
-    if door.recipients_per_minute <= _UNLIMITED_RATE:
-        taken = take(usage.recipients, usage.now, door.recipients_per_minute)
-        if not taken.allowed:
-            return session.refuse(
-                Refusal(replies.RECIPIENT_RATE_EXCEEDED, "recipient_rate_limit is exceeded")
-            )
-        charges = (Charge(Limit.RECIPIENTS, door.name, session.client, taken.state),)
+    charges = rates.charges(
+        door,
+        Limit.RECIPIENTS,
+        session.client,
+        usage.recipients,
+        per_minute=door.recipients_per_minute,
+        now=usage.now,
+    )
+    if charges is None:
+        return session.refuse(Refusal(replies.RECIPIENT_RATE_EXCEEDED, "recipient_rate_limit is exceeded"))
     transaction.recipients.append(str(given))
     return Decision(
         replies.RECIPIENT_OK, charges=charges, trace=session.explain(verdict.right, verdict.reason)
@@ -247,3 +245,6 @@ _COMMANDS: dict[str, Callable[["Session", str, Usage], Decision]] = {
     "STARTTLS": _starttls,
     "AUTH": _auth,
 }
+
+VERBS = frozenset(_COMMANDS)
+"""The commands that are known, in upper case."""

@@ -52,3 +52,8 @@ class DomainSet:
 
     def allows(self, mailbox: Mailbox) -> bool:
         return not self._domains or (mailbox.plain and mailbox.domain in self._domains)
+
+
+def within(old: tuple[str, ...], new: tuple[str, ...]) -> bool:
+    """Whether a list of allowed domains allows no more than another; an empty list allows all."""
+    return not old or (bool(new) and set(new) <= set(old))

@@ -15,8 +15,9 @@ The whole concurrency rule: `usage` is read and the decision's charges are booke
 """
 
 from gatepost.policy.dialogue import commands, replies, transfer
-from gatepost.policy.dialogue.compiled import UNLIMITED, CompiledConnector, Endpoint, Policy
-from gatepost.policy.dialogue.decision import Argument, Charge, Decision, Limit, Next, Trace, Usage
+from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
+from gatepost.policy.dialogue.decision import Argument, Decision, Limit, Next, Trace, Usage
+from gatepost.policy.dialogue.domains import within
 from gatepost.policy.dialogue.events import (
     ChunkRead,
     Connected,
@@ -35,9 +36,8 @@ from gatepost.policy.dialogue.events import (
 from gatepost.policy.dialogue.headers import format_date
 from gatepost.policy.dialogue.logon import Logon
 from gatepost.policy.dialogue.replies import Reply
-from gatepost.policy.dialogue.rules import connect
+from gatepost.policy.dialogue.rules import connect, rates
 from gatepost.policy.dialogue.rules.refusal import Refusal
-from gatepost.policy.dialogue.throttle import take
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.rights import USER_PREFIX, Right
 from gatepost.policy.model.tolerances import OLD_TLS, Tolerance
@@ -164,14 +164,16 @@ class Session:
         if refusal is not None:
             return self.close(refusal.reply, refusal.reason)
         door = self.door
-        charges: tuple[Charge, ...] = ()
-        if door.connections_per_minute < UNLIMITED:
-            taken = take(usage.connections, usage.now, door.connections_per_minute)
-            if not taken.allowed:
-                return self.close(
-                    replies.too_many_from_source(door.fqdn), "connection_rate_limit is exceeded"
-                )
-            charges = (Charge(Limit.CONNECTIONS, door.name, self.client, taken.state),)
+        charges = rates.charges(
+            door,
+            Limit.CONNECTIONS,
+            self.client,
+            usage.connections,
+            per_minute=door.connections_per_minute,
+            now=usage.now,
+        )
+        if charges is None:
+            return self.close(replies.too_many_from_source(door.fqdn), "connection_rate_limit is exceeded")
         greeting = replies.greeting(door.fqdn, format_date(usage.now), door.model.banner)
         return self.say(greeting)._replace(charges=charges)
 
@@ -222,8 +224,8 @@ class Session:
         before, now = self.door.model, door.model
         return (
             (now.require_tls and self.tls is None)
-            or _fewer(before.allowed_sender_domains, now.allowed_sender_domains)
-            or _fewer(before.allowed_recipient_domains, now.allowed_recipient_domains)
+            or not within(now.allowed_sender_domains, before.allowed_sender_domains)
+            or not within(now.allowed_recipient_domains, before.allowed_recipient_domains)
             or not set(self.policy.bundle.accepted_domains) <= set(running.bundle.accepted_domains)
         )
 
@@ -234,8 +236,3 @@ class Session:
         if began is None or now is None or began.verifier != now.verifier:
             return True
         return not set(began.senders) <= set(now.senders)
-
-
-def _fewer(before: tuple[str, ...], now: tuple[str, ...]) -> bool:
-    """Whether a list of allowed domains, which allows all when it is empty, lost some."""
-    return bool(now) and not (before and set(before) <= set(now))
