@@ -5,18 +5,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gatepost.policy.model.addresses import BITS, Address, read_range
+from gatepost.policy.analysis.ranges import Span, span_text
+from gatepost.policy.model.addresses import read_range
 
 
 def canonical(text: str) -> str:
     """The one way to write a block: an address, else a network, else low-high. Raises BadValue."""
     version, lo, hi, _ = read_range(text)
-    low, size = Address(version, lo), hi - lo + 1
-    if size == 1:
-        return str(low)
-    if size.bit_count() == 1 and lo % size == 0:
-        return f"{low}/{BITS[version] + 1 - size.bit_length()}"
-    return f"{low}-{Address(version, hi)}"
+    return span_text(version, Span(lo, hi))
 
 
 RangeText = Annotated[str, Field(max_length=100), AfterValidator(canonical)]
