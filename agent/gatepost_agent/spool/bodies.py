@@ -16,7 +16,7 @@ from gatepost_agent.spool.faults import Fault, no_fault
 from gatepost_agent.spool.messages import QueuedMessage
 
 BLOCK = 128 * 1024
-_SYNC_EVERY = 1024 * 1024
+_SYNC_EVERY = 256 * 1024
 _CLOSING_MAX = 4096
 
 

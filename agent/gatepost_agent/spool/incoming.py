@@ -22,12 +22,14 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Receiving(NamedTuple):
     """What an Incoming has of its spool.
 
-    store(message, body): commits the row, with the body unless it is in a file. own: runs a coroutine to its end
-    even if nobody waits for it. moved: is told how many octets more, or fewer, are on their way.
+    give_way: for a worker, lets the commit of small mail go first. store(message, body): commits the row, with the
+    body unless it is in a file. own: runs a coroutine to its end even if nobody waits for it. moved: is told how many
+    octets more, or fewer, are on their way.
     """
 
     bodies: Bodies
     workers: Executor  # for body files alone: they must not wait for a dead resolver
+    give_way: Callable[[], None]
     inline_max: int
     store: Callable[[QueuedMessage, bytes | None], "asyncio.Future[Stored]"]
     own: Callable[[Coroutine[None, None, Stored]], "asyncio.Future[Stored]"]
@@ -164,6 +166,7 @@ class Incoming:
     # -- in a worker
 
     def _append(self, blocks: list[bytes]) -> BodyFile:
+        self._receiving.give_way()
         if self._file is None:
             self._file = self._receiving.bodies.create(self._draft)
         self._file.append(blocks)

@@ -1,17 +1,19 @@
 """One writer, groups of callers, and a disk that fails at each step."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from gatepost_agent.spool import writer
 from gatepost_agent.spool.changes import Change
 from gatepost_agent.spool.errors import NotStored, SpoolError
 from gatepost_agent.spool.messages import Result, SpoolLimits
 from gatepost_agent.spool.spool import Spool
 from tests.agent.spool.plug import PlugDisk, sqlite_error
-from tests.agent.spool.samples import body_of, opened, outcome, queued, read, receive, run
+from tests.agent.spool.samples import body_of, envelope, opened, outcome, queued, read, receive, run
 from tests.support.waiting import eventually
 
 FOLDER = Path("/spool")
@@ -217,5 +219,67 @@ def test_the_wal_does_not_grow_for_ever_and_the_database_gives_back_what_it_does
             await eventually(lambda: store is not None and store.wal_pages == 0)
         assert (tmp_path / "spool.db").stat().st_size < 30_000_000
         assert (tmp_path / "spool.db-wal").stat().st_size <= 50_000_000
+
+    run(story())
+
+
+def test_an_outcome_alone_waits_for_new_mail_and_shares_its_sync(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LINGER_S", 3600.0)
+
+    async def story() -> None:
+        disk = PlugDisk()
+        async with opened(FOLDER, disk=disk) as spool:
+            await receive(spool, body_of(1))
+            message = (await spool.take(1))[0]
+            before = spool.status().transactions
+            settling = asyncio.ensure_future(spool.settle(message.id, [outcome(KATE)]))
+            await asyncio.sleep(0)  # it is submitted
+            await eventually(spool._core.writer._queue.empty)
+            await receive(spool, body_of(2))
+            await settling
+            assert spool.status().transactions == before + 1
+            message = (await spool.take(1))[0]
+            settling = asyncio.ensure_future(spool.settle(message.id, [outcome(KATE)]))
+            await asyncio.sleep(0)  # it is submitted
+            await eventually(spool._core.writer._queue.empty)
+            await spool._core.writer.call(lambda store: store.groups)  # a question does not wait for mail either
+            await settling
+        disk.close()
+
+    run(story())
+
+
+def test_a_large_body_lets_the_commit_of_small_mail_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_GIVE_WAY_S", 3600.0)
+    under_way, asked, go_on = threading.Event(), threading.Event(), threading.Event()
+    gave_way = writer.Writer.give_way
+    had_ended = []
+
+    def give_way(self: writer.Writer) -> None:
+        asked.set()
+        gave_way(self)
+        had_ended.append(go_on.is_set())
+
+    def hold(step: str, name: str) -> None:
+        if (step, name) == ("sync", "spool.db-wal"):
+            under_way.set()
+            assert go_on.wait(30)
+
+    monkeypatch.setattr(writer.Writer, "give_way", give_way)
+
+    async def story() -> None:
+        disk = PlugDisk()
+        async with opened(FOLDER, disk=disk) as spool:
+            disk.fault = hold
+            small = asyncio.ensure_future(receive(spool, body_of(1)))
+            await eventually(under_way.is_set)
+            large = spool.begin(envelope())
+            large.write(body_of(2, 300_000))
+            await eventually(asked.is_set)
+            go_on.set()
+            await small
+            await large.commit("<2@relay.contoso.com>")
+            assert had_ended[0]
+        disk.close()
 
     run(story())
