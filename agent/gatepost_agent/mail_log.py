@@ -121,7 +121,8 @@ def _has_id(entry: Mapping[str, Any], text: str) -> bool:
 
 
 def _is_from(entry: Mapping[str, Any], text: str) -> bool:
-    senders = {str(entry["mail_from"])} if "mail_from" in entry else set[str]()
+    sender = entry.get("mail_from")  # none in a refusal before MAIL; "" is the null sender
+    senders = set[str]() if sender is None else {str(sender)}
     return _any_is(senders | _named(entry, _MAIL), text)
 
 

@@ -84,6 +84,11 @@ def test_what_an_entry_is_about(wanted: dict[str, str], *, is_about: bool) -> No
     assert concerns(ATTEMPT, wanted) is is_about
 
 
+@pytest.mark.parametrize(("sender", "is_from_nobody"), [("", True), (None, False), ("a@b.c", False)])
+def test_the_null_sender_is_told_apart_from_none_yet(sender: str | None, *, is_from_nobody: bool) -> None:
+    assert concerns({"event": "smtp_refused", "mail_from": sender}, {"from": "<>"}) is is_from_nobody
+
+
 def test_several_recipients_in_one_entry() -> None:
     accepted = ATTEMPT | {"rcpt_to": ["kate@fabrikam.com", "kim@fabrikam.com"]}
     assert concerns(accepted, {"to": "kim@fabrikam.com"})

@@ -3,11 +3,13 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from gatepost.policy.model.bundle import Bundle
+from gatepost_agent.control.state_folder import StateFolder
 from tests.agent.control.control_plane import ControlPlane, Trouble
 from tests.agent.control.parts import bundle, connector
 from tests.support.waiting import wait_until
@@ -89,6 +91,30 @@ def test_mail_goes_on_whatever_the_control_plane_says(
     assert agent.command("status").returncode in (0, 1)
     agent.kill()
     agent.start()  # from disk, with a control plane that answers nonsense
+    assert said_to(port, "127.0.0.10").startswith("250 2.6.0")
+
+
+def test_a_queue_command_and_an_agent_that_starts_wait_for_each_other(
+    agent: AgentProcess, plane: ControlPlane, free_port: Port
+) -> None:
+    port = free_port("127.0.0.1")
+    agent.start()
+    plane.publish(relaying(port, "127.0.0.10"))
+    wait_until(lambda: is_settled(plane, 1))
+    assert said_to(port, "127.0.0.10").startswith("250 2.6.0")
+    with ThreadPoolExecutor() as pool:
+        for _ in range(3):  # at three moments of the start, whichever they are
+            assert agent.stop() == 0
+            starting = pool.submit(agent.start)
+            listed = agent.command("queue", "list")
+            assert listed.returncode == 0, listed.stderr
+            assert OUTSIDE in listed.stdout
+            starting.result()
+        assert agent.stop() == 0
+        with StateFolder.open(agent.state_dir).locked("queue list"):
+            starting = pool.submit(agent.start)
+            wait_until(lambda: "waiting: `gatepost-agent queue list`" in agent.log.read_text())
+        starting.result()
     assert said_to(port, "127.0.0.10").startswith("250 2.6.0")
 
 

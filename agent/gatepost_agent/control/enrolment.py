@@ -35,7 +35,7 @@ async def enrolled(state_dir: Path, asked: Asked) -> tuple[Identity, bool]:
         raise UsageRefused(str(error)) from error
     link = Link(asked.urls, ca_file=existing_file(asked.ca_file))
     try:
-        with folder.locked():
+        with folder.locked("enroll"):
             return await enroll(folder, link, token, Wanted(asked.name, asked.labels, asked.addresses)), True
     finally:
         await link.close()

@@ -2,8 +2,10 @@
 
 import contextlib
 import fcntl
+import logging
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from gatepost_agent.control.faults import Fault, no_fault
 from gatepost_agent.errors import AlreadyRunning, StateRefused
 
 MAX_FILE_BYTES = 128 * 1024 * 1024
+AGENT = "agent"  # who holds a folder for good
+_LOOK_S = 0.05
+
+log = logging.getLogger(__name__)
 
 
 class StateFolder:
@@ -80,23 +86,40 @@ class StateFolder:
         return tuple(sorted(entry.name for entry in os.scandir(self.path) if entry.name.startswith(prefix)))
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder: one agent each. Raises AlreadyRunning."""
+    def locked(self, holder: str = AGENT, *, patience_s: float = 0.0) -> Iterator[None]:
+        """Hold the folder: one agent each. Raises AlreadyRunning.
+
+        holder: what others are told of us, the command's name if we are not the agent. patience_s: how long to wait
+        for a holder that is no agent, and so will end.
+        """
         path = self.path / "lock"
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             _check(path, os.fstat(handle), directory=False)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
-                raise AlreadyRunning(f"an agent (pid {holder}) already runs on {self.path}") from error
+            self._take(handle, patience_s)
             with contextlib.suppress(OSError):  # on a full disk the lock holds without a name on it
                 os.ftruncate(handle, 0)
-                os.write(handle, str(os.getpid()).encode())
+                os.pwrite(handle, f"{os.getpid()} {holder}".encode(), 0)
             yield
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
         finally:
             os.close(handle)
+
+    def _take(self, handle: int, patience_s: float) -> None:
+        until = time.monotonic() + patience_s
+        is_told = False
+        while not _locks(handle):
+            pid, _, holder = os.pread(handle, 64, 0).decode(errors="replace").partition(" ")
+            if holder == AGENT:
+                raise AlreadyRunning(f"an agent (pid {pid}) already runs on {self.path}")
+            what = f"`gatepost-agent {holder or '…'}` (pid {pid or 'unknown'}) is at work on {self.path}"
+            if time.monotonic() >= until:
+                raise AlreadyRunning(f"{what}: try again when it has ended")
+            if not is_told:
+                log.warning("waiting: %s", what)
+                is_told = True
+            time.sleep(_LOOK_S)
 
     def _passed(self, step: str, point: str) -> None:
         if step:
@@ -108,6 +131,14 @@ class StateFolder:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def _locks(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check(path: Path, seen: os.stat_result, *, directory: bool) -> None:

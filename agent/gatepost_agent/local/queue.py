@@ -73,6 +73,7 @@ class _Desk:
         chosen = selection(arguments)
         kept = bool(arguments.get("kept"))
         ids = [message.id async for message in self._chosen(chosen, kept=kept)]
+        _tell(await self._missing(chosen.ids.difference(ids)))  # before there is a file that lacks something
         if arguments.get("dry_run"):
             yield _would(ids)
             return

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from gatepost.policy.model.addresses import parse_address, parse_range
 from gatepost.policy.model.errors import BadValue
 from gatepost_agent.errors import UsageRefused
-from gatepost_agent.spool.messages import QueuedMessage
+from gatepost_agent.spool.messages import QueuedMessage, RecipientStatus
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -39,7 +39,7 @@ class Selection(NamedTuple):
         return self == Selection()
 
     def holds(self, message: QueuedMessage, now: float, hops: Hops = no_hops) -> bool:
-        """Whether a message is meant. hops: where mail goes now, for recipients that no next hop has answered yet."""
+        """Whether a message is meant. hops: where mail to a recipient may go now."""
         return (
             (not self.ids or message.id in self.ids)
             and (not self.client or is_client(message.envelope.client, self.client))
@@ -51,9 +51,12 @@ class Selection(NamedTuple):
 
 
 def next_hops(message: QueuedMessage, hops: Hops) -> Iterator[str]:
-    """Who answered last for each recipient, or else where it may go now."""
+    """Who answered last for each recipient, and where mail may go now for those who still wait."""
     for recipient in message.recipients:
-        yield from (recipient.next_hop,) if recipient.next_hop else hops(recipient.address)
+        if recipient.next_hop:
+            yield recipient.next_hop
+        if recipient.status is RecipientStatus.PENDING:
+            yield from hops(recipient.address)
 
 
 def resting(message: QueuedMessage, hops: Hops) -> dict[str, str]:

@@ -5,12 +5,13 @@ import base64
 import contextlib
 import os
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from gatepost_agent.control.state_folder import StateFolder
-from gatepost_agent.errors import AgentError
+from gatepost_agent.errors import AgentError, AlreadyRunning
 from gatepost_agent.local.client import NotRunning, ask
 from gatepost_agent.local.selection import selection
 from gatepost_agent.local.wire import Row
@@ -18,6 +19,8 @@ from gatepost_agent.mail_log import concerns, entries
 from gatepost_agent.settings import Settings
 
 UNKNOWN = 3
+STARTS_S = 10.0  # in which an agent that has taken its folder listens to commands
+_LOOK_S = 0.1
 EXIT_CODES = {"ok": 0, "degraded": 1, "failing": 2}
 
 
@@ -32,17 +35,24 @@ def status(settings: Settings) -> tuple[Row, int]:
 
 def queue(settings: Settings, command: str, arguments: Mapping[str, Any]) -> Iterator[Row]:
     """A queue command, by the agent that runs, or on the spool itself when none does. Raises AgentError."""
-    try:
-        yield from ask(settings.state_dir, f"queue {command}", arguments)
-    except NotRunning:
-        if command == "start":
-            raise
-        yield from _stopped(settings, f"queue {command}", arguments)
+    until = time.monotonic() + STARTS_S
+    while True:
+        try:
+            return (yield from ask(settings.state_dir, f"queue {command}", arguments))
+        except NotRunning:
+            if command == "start":
+                raise
+        try:
+            return (yield from _stopped(settings, f"queue {command}", arguments))
+        except AlreadyRunning:  # an agent that starts, or stops, and does not listen to us
+            if time.monotonic() >= until:
+                raise
+        time.sleep(_LOOK_S)
 
 
 def _stopped(settings: Settings, command: str, arguments: Mapping[str, Any]) -> Iterator[Row]:
     folder = StateFolder.open(settings.state_dir)
-    with folder.locked(), asyncio.Runner() as runner:
+    with folder.locked(command), asyncio.Runner() as runner:
         rows = _on_spool(settings, command, arguments)
         try:
             with contextlib.suppress(StopAsyncIteration):
@@ -97,9 +107,13 @@ def _target(target: str) -> Iterator[BinaryIO]:
     except OSError as error:
         raise AgentError(f"{target} cannot be made: {error.strerror}") from error
     with os.fdopen(handle, "wb") as file:
-        yield file
-        file.flush()
-        os.fsync(handle)
+        try:
+            yield file
+            file.flush()
+            os.fsync(handle)
+        except BaseException:
+            os.unlink(target)  # half an export is none, and would be in the way of the next
+            raise
 
 
 def trace(settings: Settings, wanted: Mapping[str, str]) -> Iterator[Row]:

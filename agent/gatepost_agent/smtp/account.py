@@ -195,9 +195,10 @@ def _said(event: Event, decision: Decision) -> str:
     return escaped(shown[:MAX_SAID].decode("ascii", "backslashreplace"))
 
 
-def _sender(session: Session) -> str:
+def _sender(session: Session) -> str | None:
+    """None before MAIL; "" is the null sender."""
     transaction = session.transaction
-    return escaped(str(transaction.sender or "")) if transaction else ""
+    return escaped(str(transaction.sender or "")) if transaction else None
 
 
 def escaped(text: str) -> str:

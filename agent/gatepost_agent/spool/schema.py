@@ -57,7 +57,7 @@ def _configure(connection: apsw.Connection, synchronous: str) -> None:
     connection.pragma("synchronous", synchronous)
     connection.pragma("wal_autocheckpoint", 0)  # the writer does it when nobody waits
     connection.pragma("journal_size_limit", _WAL_BYTES_KEPT)
-    connection.pragma("cache_size", -4096)  # KiB
+    connection.pragma("cache_size", -1024)  # KiB; 4 MB are no faster
     connection.pragma("temp_store", "memory")
 
 

@@ -1,6 +1,7 @@
 """The state folder is ours alone, and writes are whole or did not happen."""
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_a_second_agent_is_refused_and_told_who_runs(folder: StateFolder) -> Non
     with folder.locked(), pytest.raises(AlreadyRunning, match=str(os.getpid())), folder.locked():
         pass
     with folder.locked():
+        pass
+
+
+def test_an_agent_waits_for_a_command_that_works_on_its_folder(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ExitStack() as command:
+        command.enter_context(folder.locked("queue list"))
+        monkeypatch.setattr("time.sleep", lambda _: command.close())
+        with folder.locked(patience_s=3600):
+            pass
+    assert "`gatepost-agent queue list`" in caplog.text
+
+
+def test_a_command_that_does_not_end_is_named(folder: StateFolder) -> None:
+    with (
+        folder.locked("queue export"),
+        pytest.raises(AlreadyRunning, match=r"queue export` \(pid \d+\).*try again when it has ended"),
+        folder.locked(),
+    ):
         pass
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.errors import AgentError, UsageRefused
 from gatepost_agent.local.queue import queue_commands
+from gatepost_agent.local.tools import export
+from gatepost_agent.local.wire import Row
 from gatepost_agent.spool.messages import Outcome, Result, SpoolLimits
 from gatepost_agent.spool.spool import Spool
 
@@ -156,6 +158,8 @@ def test_export_and_import_move_mail_once(tmp_path: Path) -> None:
                 b"".join(base64.b64decode(r["block"]) for r in rows if "block" in r)
             )
             assert rows[-1] == {"done": 1}
+            with pytest.raises(AgentError, match="no message 98, 99 in the queue"):
+                await _told(spool, "queue export", {"ids": [1, 98, 99]})
         async for spool in _opened(tmp_path / "two"):
             arguments = {"path": str(tmp_path / "mail")}
             assert await _told(spool, "queue import", arguments) == [{"done": 1, "known": 0, "refused": []}]
@@ -212,3 +216,17 @@ def test_mail_behind_a_hop_that_answers_nobody_is_listed_and_held_by_it(tmp_path
             ]
 
     asyncio.run(story())
+
+
+def test_an_export_that_fails_leaves_no_file(tmp_path: Path) -> None:
+    def rows() -> Iterator[Row]:
+        yield {"block": base64.b64encode(b"half").decode()}
+        raise AgentError("the agent stopped")
+
+    target = tmp_path / "mail"
+    with pytest.raises(AgentError, match="stopped"):
+        export(rows(), str(target))
+    assert not target.exists()
+    assert export(iter([{"done": 0}]), str(target)) == {"done": 0}
+    with pytest.raises(AgentError, match="cannot be made"):
+        export(iter([{"done": 0}]), str(target))

@@ -5,7 +5,7 @@ import pytest
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.errors import UsageRefused
 from gatepost_agent.local.selection import age_s, selection
-from gatepost_agent.spool.messages import QueuedMessage, RecipientState
+from gatepost_agent.spool.messages import QueuedMessage, RecipientState, RecipientStatus
 
 NOW = 10_000.0
 MESSAGE = QueuedMessage(
@@ -73,12 +73,18 @@ def _unasked(recipient: str) -> QueuedMessage:
 
 
 @pytest.mark.parametrize(("hop", "held"), [("smart.contoso.net", True), ("other.contoso.net", False)])
-def test_mail_that_no_hop_has_answered_yet_is_found_by_where_it_may_go(hop: str, held: bool) -> None:
+def test_mail_is_found_by_where_it_may_go(hop: str, held: bool) -> None:
     def hops(recipient: str) -> dict[str, str]:
         known = {"kate@Fabrikam.com": {"smart.contoso.net:25": "", "mx:fabrikam.com": ""}}
         return known.get(recipient, {"other.contoso.net:25": ""})
 
     chosen = selection({"next_hop": hop})
     assert chosen.holds(_unasked("kate@Fabrikam.com"), NOW, hops) is held
-    assert not chosen.holds(MESSAGE, NOW, hops), "who answered counts"
+    answered = RecipientState("kate@Fabrikam.com", next_hop="old.contoso.net:25")
+    assert chosen.holds(MESSAGE._replace(recipients=(answered,)), NOW, hops) is held, (
+        "the route has changed since"
+    )
+    done = answered._replace(status=RecipientStatus.DONE)
+    assert not chosen.holds(MESSAGE._replace(recipients=(done,)), NOW, hops), "it goes nowhere any more"
+    assert selection({"next_hop": "old.contoso.net"}).holds(MESSAGE._replace(recipients=(done,)), NOW, hops)
     assert not chosen.holds(_unasked("kate@fabrikam.com"), NOW)

@@ -242,7 +242,9 @@ def test_an_outcome_alone_waits_for_new_mail_and_shares_its_sync(monkeypatch: py
             settling = asyncio.ensure_future(spool.settle(message.id, [outcome(KATE)]))
             await asyncio.sleep(0)  # it is submitted
             await eventually(spool._core.writer._queue.empty)
-            await spool._core.writer.call(lambda store: store.groups)  # a question does not wait for mail either
+            await spool._core.writer.call(
+                lambda store: store.groups
+            )  # a question does not wait for mail either
             await settling
         disk.close()
 
