@@ -7,7 +7,7 @@ there, and all listen on the same free port of it.
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -151,9 +151,9 @@ class Stack:
         self.agents[name] = agent
         return agent
 
-    def start_agent(self, name: str) -> Program:
+    def start_agent(self, name: str, program: Sequence[Any] = (BIN / "gatepost-agent",)) -> Program:
         """Run an enrolled agent; it listens once it has a config."""
-        command = [BIN / "gatepost-agent", "run", "--state-dir", self.agents[name].state]
+        command = [*program, "run", "--state-dir", self.agents[name].state]
         return self._start(name, command, self.agent_environment)
 
     def stop_program(self, name: str) -> int:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gatepost.documents import load_document
+from gatepost.policy.analysis.circumstances import Circumstance
 from gatepost.policy.dialogue.compiled import Endpoint, Policy, compile_policy
 from gatepost.policy.dialogue.rules.auth import verifier
 from gatepost.policy.model.addresses import parse_address
@@ -24,12 +25,16 @@ USERS = (
 
 @dataclass
 class Turn:
-    """What the client sends at once, and what comes back: reply lines, the tarpit's seconds, whether it closes."""
+    """What the client sends at once, and what comes back: reply lines, the tarpit's seconds, whether it closes.
+
+    happens: the dialogue's circumstance comes about before the client says it.
+    """
 
     said: list[bytes] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
     delay_s: float = 0.0
     closed: bool = False
+    happens: bool = False
 
 
 @dataclass
@@ -41,6 +46,7 @@ class Dialogue:
     remote: str
     local: str
     turns: list[Turn]
+    when: Circumstance | None = None
 
 
 def document(fleet: str) -> FleetDocument:
@@ -69,6 +75,7 @@ def _read(path: Path) -> Dialogue:
     dialogue = Dialogue(
         path.stem, facts["fleet"], facts["remote"], facts.get("local", "127.0.0.1:25"), [Turn()]
     )
+    dialogue.when = Circumstance(facts["when"]) if "when" in facts else None
     for line in body.splitlines():
         if line and not line.startswith("#"):
             _add(dialogue, line[0], line[1:])
@@ -87,7 +94,9 @@ def _add(dialogue: Dialogue, kind: str, rest: str) -> None:
         turn = Turn()
         dialogue.turns.append(turn)
     text = rest.removeprefix(" ")
-    if kind == "X":
+    if kind == "E":
+        turn.happens = True
+    elif kind == "X":
         repeated = re.sub(r"\{(.)\*(\d+)\}", lambda found: found[1] * int(found[2]), text)
         turn.said.append(repeated.encode().decode("unicode_escape").encode("latin-1"))
     else:

@@ -1,7 +1,8 @@
 """Every dialogue of the corpus three ways: `Session`, explain over HTTP, and TCP against a real agent.
 
 Replies, codes and delays are the same. On the agent the tarpit of five seconds is one of one second, and dialogues
-from different clients run side by side, so that nobody waits for minutes.
+from different clients run side by side, so that nobody waits for minutes. What no client alone brings about really
+happens to the agent: others are connected, it is stopped, its disk fails (`faulty_host.py`).
 """
 
 import base64
@@ -9,26 +10,32 @@ import contextlib
 import dataclasses
 import socket
 import ssl
+import sys
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
 import trustme
 
-from deploy.demo.stack import Stack
+from deploy.demo.stack import ROOT, Stack
 from gatepost.client import ApiProblem
+from gatepost.policy.analysis.circumstances import Circumstance
 from gatepost.policy.analysis.rehearsal import Rehearsal
 from gatepost.policy.model.document import FleetDocument
 from tests.support.corpus import FQDN, SECRET, Dialogue, Turn, dialogues, document, endpoint, matches, policy
+from tests.support.waiting import wait_until
 
 ALL = {dialogue.name: dialogue for dialogue in dialogues()}
 USER = "scanner"
 NOW = 1_780_000_000.0
 TARPIT_S, SHORT_TARPIT_S = 5, 1
 LONGEST_LINE = 4096  # characters of a line of explain's question
+MURMUR_S = 0.2
+FAULTY = (sys.executable, "-m", "tests.system.faulty_host")
 SLACK_S = 4.0  # less than a tarpit: a delay that nobody asked for shows
 
 each = pytest.mark.parametrize("name", ALL)
@@ -85,13 +92,14 @@ def _on(port: int, tarpit: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One server that is called as the corpus says, with a certificate; nothing published yet."""
-    with Stack(tmp_path_factory.mktemp("parity"), addresses={"mx1": "127.0.0.1"}) as running:
+    folder, agent_runs = tmp_path_factory.mktemp("parity"), {"PYTHONPATH": str(ROOT)}
+    with Stack(folder, addresses={"mx1": "127.0.0.1"}, agent=agent_runs) as running:
         running.start_control_plane()
         running.start_smart_host()
         agent = running.enroll("mx1")
         running.client.servers.change("mx1", fqdn=FQDN)
         _certificate(agent.state)
-        running.start_agent("mx1")
+        running.start_agent("mx1", FAULTY)
         yield running
 
 
@@ -116,10 +124,12 @@ def answers(stack: Stack) -> dict[str, list[Answered] | Exception]:
         found |= {f"http {one.name}": _caught(_over_http, stack, one) for one in members if _as_text(one)}
         by_client: dict[str, list[Dialogue]] = defaultdict(list)
         for dialogue in members:
-            by_client[dialogue.remote].append(dialogue)
+            if dialogue.when is None:
+                by_client[dialogue.remote].append(dialogue)
         with ThreadPoolExecutor(len(by_client)) as pool:
             for outcome in pool.map(lambda group: _over_tcp_in_turn(stack, group), by_client.values()):
                 found |= outcome
+        found |= _over_tcp_in_turn(stack, [one for one in members if one.when])
     return found
 
 
@@ -145,14 +155,16 @@ def _in_session(dialogue: Dialogue) -> list[Answered]:
         remote=endpoint(dialogue.remote),
         now=NOW,
     )
-    return [_in_turn(acted, turn) for turn in dialogue.turns]
+    return [_in_turn(acted, turn, dialogue.when) for turn in dialogue.turns]
 
 
-def _in_turn(acted: Rehearsal, turn: Turn) -> Answered:
+def _in_turn(acted: Rehearsal, turn: Turn, when: Circumstance | None) -> Answered:
     before = len(acted.exchanges)
+    if turn.happens and when:
+        acted.happen(when)
     if turn.said:
         acted.send(b"".join(turn.said))
-    else:
+    elif not acted.exchanges:
         acted.connect()
     new = [exchange.decision for exchange in acted.exchanges[before:]]
     lines = [line for decision in new if decision.reply for line in decision.reply.text.split("\r\n")]
@@ -162,7 +174,7 @@ def _in_turn(acted: Rehearsal, turn: Turn) -> Answered:
 def _over_http(stack: Stack, dialogue: Dialogue) -> list[Answered]:
     """Explain answers the whole dialogue; it is told apart again by how many lines each turn expects."""
     lines = _as_text(dialogue) or []
-    found = stack.client.explain("mx1", dialogue.remote, lines=lines)
+    found = stack.client.explain("mx1", dialogue.remote, lines=lines, when=dialogue.when)
     replies = [
         (text, step["delay_s"] if number == 0 else 0.0)
         for step in found["steps"]
@@ -187,8 +199,56 @@ def _as_text(dialogue: Dialogue) -> list[str] | None:
 
 
 def _over_tcp(stack: Stack, dialogue: Dialogue) -> list[Answered]:
-    with contextlib.closing(_Client(dialogue.remote, stack.port)) as client:
-        return [client.turn(turn) for turn in dialogue.turns]
+    with contextlib.ExitStack() as host:
+        client = None
+        answered = []
+        for turn in dialogue.turns:
+            if turn.happens and dialogue.when:
+                _come_about(dialogue.when, host, stack, client or dialogue.remote)
+            if client is None:
+                client = host.enter_context(contextlib.closing(_Client(dialogue.remote, stack.port)))
+            answered.append(client.turn(turn))
+        return answered
+
+
+def _come_about(
+    when: Circumstance, host: contextlib.ExitStack, stack: Stack, client: "_Client | str"
+) -> None:
+    """Do it to the agent; the exit of `host` undoes it. client: the one of the dialogue, or its address before that."""
+    match when:
+        case Circumstance.CONNECTOR_FULL | Circumstance.SOURCE_FULL | Circumstance.SOURCE_TOO_OFTEN:
+            other = host.enter_context(contextlib.closing(_Client(str(client), stack.port)))
+            other.turn(Turn(expected=["220 *"]))
+        case Circumstance.CONNECTOR_GONE:
+            fleet = _here("settings", stack)
+            left = tuple(one for one in fleet.connectors if one.name != "Taken away")
+            stack.publish(fleet.model_copy(update={"connectors": left}))
+            host.callback(stack.publish, fleet)
+        case Circumstance.STOPPING:
+            pool = host.enter_context(ThreadPoolExecutor())
+            host.callback(_start_again, stack, pool.submit(stack.stop_program, "mx1"))
+        case Circumstance.TOO_LONG if isinstance(client, _Client):
+            host.enter_context(client.murmuring())
+        case Circumstance.IDLE:
+            pass  # it says no more
+        case _:
+            fault = stack.agents["mx1"].state / "fault"
+            fault.write_text(when)
+            host.callback(fault.unlink)
+            if when is Circumstance.FAILURE and isinstance(client, _Client):
+                client.say(b"NOOP\r\n")
+
+
+def _start_again(stack: Stack, stopped: "Future[int]") -> None:
+    assert stopped.result() == 0
+    stack.start_agent("mx1", FAULTY)
+    wait_until(lambda: _takes_clients(stack.port), 30, what="the agent listens again")
+
+
+def _takes_clients(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 10):
+        return True
+    return False
 
 
 class _Client:
@@ -200,6 +260,27 @@ class _Client:
     def close(self) -> None:
         self._file.close()
         self._socket.close()
+
+    def say(self, octets: bytes) -> None:
+        self._socket.sendall(octets)
+
+    @contextlib.contextmanager
+    def murmuring(self) -> Iterator[None]:
+        """Never silent, and never a whole command."""
+        enough = threading.Event()
+
+        def murmur() -> None:
+            with contextlib.suppress(OSError):  # closed, as it should be
+                while not enough.wait(MURMUR_S):
+                    self.say(b"x")
+
+        murmurer = threading.Thread(target=murmur)
+        murmurer.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            murmurer.join()
 
     def turn(self, turn: Turn) -> Answered:
         if turn.said:
@@ -257,7 +338,8 @@ def test_explain_says_so_over_http(name: str, answers: dict[str, list[Answered] 
 def test_the_agent_does_so_over_tcp(name: str, answers: dict[str, list[Answered] | Exception]) -> None:
     dialogue = ALL[name]
     for turn, got in zip(dialogue.turns, _same(dialogue, answers[f"tcp {name}"]), strict=True):
-        assert _shortened(turn) - 0.01 <= got.delay_s < _shortened(turn) + SLACK_S, turn.said
+        if not turn.happens:  # else it is the event that took its time
+            assert _shortened(turn) - 0.01 <= got.delay_s < _shortened(turn) + SLACK_S, turn.said
         assert got.closed is turn.closed, turn.said
 
 

@@ -1,9 +1,10 @@
-"""A question to explain; its fields are those of a test in the fleet document."""
+"""A question to explain; its fields are those of a test in the fleet document, and what goes on at the host."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from gatepost.policy.analysis.circumstances import Circumstance
 from gatepost.policy.model.connector import Moment
 from gatepost.policy.model.values import AddressText, BindingText
 
@@ -29,4 +30,5 @@ class ExplainIn(BaseModel):
     tls: bool = False
     user: Annotated[str | None, Field(max_length=64)] = None
     at: Moment | None = None
+    when: Annotated[Circumstance | None, Field(description="What else goes on at the host")] = None
     of: Literal["published", "draft"] = "published"

@@ -73,6 +73,7 @@ def answer(
         tls=asked.tls,
         user=asked.user,
         at=asked.at.timestamp() if asked.at else None,
+        when=asked.when,
     )
     blocked = DeniedSet(Denial(row.range, row.effect, row.source, row.reason) for row in denied)
     bundle = render(document_of(content), server, users)

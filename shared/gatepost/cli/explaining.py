@@ -11,6 +11,7 @@ from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
 from gatepost.cli.tables import pairs, table
 from gatepost.cli.values import moment
+from gatepost.policy.analysis.circumstances import Circumstance
 from gatepost.printable import printable
 
 RIGHTS = (("right", "right"), ("source", "source"), ("deny", "deny"), ("effect", "effect"))
@@ -30,6 +31,9 @@ def explain(
     tls: Annotated[bool, typer.Option("--tls", help="After STARTTLS")] = False,
     user: Annotated[str | None, typer.Option(help="Logged in as this relay user")] = None,
     at: Annotated[str | None, typer.Option(help="At this time: 2026-12-24T18:00:00Z")] = None,
+    when: Annotated[
+        Circumstance | None, typer.Option(help="What else goes on at the host, beyond what the client says")
+    ] = None,
     draft: Annotated[bool, typer.Option("--draft", help="Under the draft, not what is published")] = False,
 ) -> Answer:
     """Ask what a client would be answered: connector, matching range, right, and the whole dialogue."""
@@ -43,6 +47,7 @@ def explain(
         "tls": tls or None,
         "user": user,
         "at": moment(at) if at else None,
+        "when": when,
         "of": "draft" if draft else None,
     }
     with connected(ctx) as client:

@@ -63,7 +63,7 @@ class Client:
         return self.connection.submit("/v1/plan", {} if document is None else {"document": document})
 
     def explain(self, server: str, remote: str, **question: Any) -> Record:
-        """What happens to a client, and why; the question's fields are those of a test in the document."""
+        """What happens to a client, and why; the question's fields are those of a test, `when` and `of`."""
         asked = {name: value for name, value in question.items() if value not in (None, (), [])}
         return self.connection.post("/v1/explain", {"server": server, "remote": remote} | asked)
 

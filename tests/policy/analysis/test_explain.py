@@ -2,6 +2,7 @@
 
 import pytest
 
+from gatepost.policy.analysis.circumstances import Circumstance
 from gatepost.policy.analysis.explain import Explanation, Question, Verdict, explain, run_dialogue
 from gatepost.policy.dialogue.compiled import Policy, compile_policy
 from gatepost.policy.dialogue.denied import Denial, DeniedSet
@@ -256,3 +257,42 @@ def test_an_answer_is_plain_values() -> None:
     assert plain["verdict"] == "accepted"
     assert plain["steps"][-1]["line"] == "RCPT TO:<kate@fabrikam.com>"
     assert Explanation.model_validate(plain) == ask(policy())
+
+
+@pytest.mark.parametrize(
+    ("when", "reply", "reason"),
+    [
+        (Circumstance.CONNECTOR_FULL, "421 4.3.2 The maximum", "max_inbound_connection is reached"),
+        (Circumstance.SOURCE_FULL, "421 4.3.2 The maximum", "max_inbound_connection_per_source is reached"),
+        (Circumstance.SPOOL_FULL, "452 4.3.1", "the spool has no room"),
+        (Circumstance.DISK_TROUBLE, "451 4.3.0", "the spool's disk is in trouble"),
+        (Circumstance.CONNECTOR_GONE, "421 4.3.2 Service not active", "a newer config"),
+        (Circumstance.IDLE, "451 4.7.0", "idle"),
+        (Circumstance.TOO_LONG, "421 4.4.1", "session"),
+        (Circumstance.STOPPING, "421 4.3.2 Service not available", "draining"),
+        (Circumstance.FAILURE, "421 4.3.0", "an error of ours"),
+    ],
+)
+def test_what_if(when: Circumstance, reply: str, reason: str) -> None:
+    answer = ask(policy(), when=when)
+    assert answer.verdict is Verdict.DEFERRED
+    assert answer.reply.startswith(reply)
+    assert answer.reason.startswith(reason)
+
+
+def test_what_if_a_message_cannot_be_stored() -> None:
+    lines = ("HELO x", "MAIL FROM:<a@contoso.com>", "RCPT TO:<b@contoso.com>", "DATA", "Subject: x", "", ".")
+    answer = ask(policy(), mail_from=None, rcpt_to=(), lines=lines, when=Circumstance.NOT_STORED)
+    assert (answer.verdict, answer.reply[:9]) == (Verdict.DEFERRED, "451 4.3.0")
+
+
+def test_a_limit_that_the_connector_does_not_have_is_never_reached() -> None:
+    unlimited = {"max_inbound_connection": "unlimited", "max_inbound_connection_per_source": "unlimited"}
+    found = policy(RELAY | unlimited)
+    for when in (Circumstance.CONNECTOR_FULL, Circumstance.SOURCE_FULL, Circumstance.SOURCE_TOO_OFTEN):
+        assert ask(found, when=when).verdict is Verdict.ACCEPTED
+
+
+def test_a_client_that_was_sent_away_hears_no_more() -> None:
+    answer = ask(policy(), lines=("QUIT",), mail_from=None, rcpt_to=(), when=Circumstance.IDLE)
+    assert answer.reply.startswith("221")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from gatepost.policy.analysis.circumstances import EVENTS, Circumstance
 from gatepost.policy.analysis.rehearsal import Exchange, Rehearsal
 from gatepost.policy.analysis.shown import Shown
 from gatepost.policy.dialogue.compiled import Endpoint, Policy
@@ -22,7 +23,7 @@ class Question(NamedTuple):
     server: its name, for the answer only; the policy says what runs there. remote: the client's address. local: the
     binding it came to; None is the only one of the client's IP version, else port 25. lines: raw command lines,
     instead of mail_from and rcpt_to. tls, user: act out STARTTLS, and AUTH as a relay user, before anything else.
-    at: seconds since 1970, None for the time given to `explain`.
+    at: seconds since 1970, None for the time given to `explain`. when: what else goes on at the host.
     """
 
     remote: str
@@ -35,6 +36,7 @@ class Question(NamedTuple):
     tls: bool = False
     user: str | None = None
     at: float | None = None
+    when: Circumstance | None = None
 
 
 class Verdict(StrEnum):
@@ -116,12 +118,14 @@ def run_dialogue(
     if local is None:
         raise _no_listener(remote)
     acted = Rehearsal(policy, local=local, remote=Endpoint(remote, 0), now=at, denied=denied)
-    acted.connect()
+    _connect(acted, question.when)
     for lines in _opening(acted, question):
         if not acted.refused:
             acted.say(lines)
     if not acted.refused:
         acted.say(question.lines or tuple(f"RCPT TO:<{_bare(address)}>" for address in question.rcpt_to))
+    if question.when in EVENTS and not acted.closed:
+        acted.happen(question.when)
     return acted.exchanges
 
 
@@ -142,6 +146,14 @@ def question_of(test: DialogueTest) -> Question:
 
 
 # --- the client's side -----------------------------------------------------------------------------------------
+
+
+def _connect(acted: Rehearsal, when: Circumstance | None) -> None:
+    if when is not None and when not in (*EVENTS, Circumstance.CONNECTOR_GONE):
+        acted.happen(when)
+    acted.connect()
+    if when is Circumstance.CONNECTOR_GONE:
+        acted.happen(when)
 
 
 def _opening(acted: Rehearsal, question: Question) -> Iterator[tuple[str, ...]]:

@@ -2,13 +2,15 @@
 
 Theory of operation. What a client would say is one stream of octets; commands, message text and chunks are cut from
 it as the session's decisions ask, exactly as from a socket. Three things that need the outside are made up, and say
-so here: a TLS handshake always succeeds, a relay user's secret is always right, and a message is always stored, with
-the internal id 0. Charges are booked, so a rate limit shows after as many messages as it would on a host.
+so here: a TLS handshake always succeeds, a relay user's secret is always right, and a message is stored, with the
+internal id 0, unless a circumstance says otherwise. Charges are booked, so a rate limit shows after as many messages as
+it would on a host.
 """
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gatepost.policy.analysis.circumstances import EVENTS, Circumstance, host_in
 from gatepost.policy.dialogue import logon
 from gatepost.policy.dialogue.compiled import Endpoint, Policy
 from gatepost.policy.dialogue.content import Content, ContentFacts
@@ -23,6 +25,7 @@ from gatepost.policy.dialogue.events import (
     HeadersEnded,
     Line,
     LineTooLong,
+    NotStored,
     Stored,
     TlsStarted,
 )
@@ -61,6 +64,7 @@ class Rehearsal:
         self._data: Content | None = None
         self._content: Content | None = None
         self._unread = b""
+        self._stores: NotStored | None = None
 
     @property
     def last(self) -> Decision:
@@ -73,6 +77,12 @@ class Rehearsal:
     @property
     def refused(self) -> bool:
         return self.closed or (self.last.reply is not None and self.last.reply.refused)
+
+    def happen(self, circumstance: Circumstance) -> None:
+        """From now on the host is like that; an event is answered at once."""
+        self.usage, self._stores = host_in(circumstance, self.usage, self.session.connector)
+        if circumstance in EVENTS:
+            self._answer("", self._step(EVENTS[circumstance]))
 
     def connect(self) -> None:
         self._answer("", self._step(Connected()))
@@ -160,6 +170,8 @@ class Rehearsal:
         decision = self._step(ContentEnded(facts))
         if decision.next is not Next.STORE or transaction is None:
             return decision
+        if self._stores is not None:
+            return self._step(self._stores)
         return self._step(Stored(0, facts.header.message_id or transaction.message_id))
 
 

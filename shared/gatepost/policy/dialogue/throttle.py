@@ -6,6 +6,8 @@ algorithm): a source may send its minute's worth at once, and regains room evenl
 
 from typing import NamedTuple
 
+MINUTE_S = 60.0
+"""What a rate may be ahead of the clock: a source that has used it up is."""
 _MEDIUM = 0.8
 
 
@@ -18,9 +20,9 @@ class Taken(NamedTuple):
 
 def take(state: float | None, now: float, per_minute: int, count: int = 1) -> Taken:
     """Take `count` from a rate. `state`: what an earlier call returned, None for a new source; times in seconds."""
-    step = 60.0 / per_minute
+    step = MINUTE_S / per_minute
     empty_at = max(state if state is not None else now, now) + step * count
-    if empty_at - now > 60.0 + step / 2:
+    if empty_at - now > MINUTE_S + step / 2:
         return Taken(state if state is not None else now, allowed=False)
     return Taken(empty_at, allowed=True)
 
