@@ -25,6 +25,7 @@ from gatepost_agent.metrics import write_metrics
 from gatepost_agent.relay import Relay, RelayFigures
 from gatepost_agent.sending import Sending
 from gatepost_agent.settings import Settings, in_force
+from gatepost_agent.smtp.server import Options as SmtpOptions
 from gatepost_agent.smtp.server import SmtpServer
 from gatepost_agent.spool.messages import SpoolLimits
 from gatepost_agent.spool.spool import Spool
@@ -117,7 +118,13 @@ class _Agent:
     def _put_together(self, spool: Spool, tasks: asyncio.TaskGroup) -> _Parts:
         current, settings = Current(), self._settings
         sending = Sending(spool, settings.config_folder)
-        relay = SmtpServer(current, spool, state_folder=self._folder.path, certificate=self._find_certificate)
+        relay = SmtpServer(
+            current,
+            spool,
+            state_folder=self._folder.path,
+            certificate=self._find_certificate,
+            options=SmtpOptions(arrivals_per_minute=settings.max_connection_rate_per_minute),
+        )
         figures, conditions = RelayFigures(relay, spool), Conditions()
 
         def health() -> Health:

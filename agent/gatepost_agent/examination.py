@@ -93,9 +93,10 @@ class Examination:
 
     def _spool(self) -> Iterator[Finding]:
         status = self._patient.spool_status()
-        if status.problems:
-            yield Finding("SpoolTrouble", "Problems", "; ".join(status.problems))
-        if not status.accepting:
+        if status.problems or status.room == "trouble":
+            refused = ("clients are told to come again later (451)",) if status.room == "trouble" else ()
+            yield Finding("SpoolTrouble", "Problems", "; ".join((*status.problems, *refused)))
+        if status.room == "full":
             yield Finding("SpoolFull", "NoRoom", "clients are told to come again later (452)")
         age = time.time() - status.oldest_received_at if status.oldest_received_at is not None else 0.0
         if age > self._patient.queue_old_s:

@@ -80,7 +80,7 @@ class RelayFigures:
             "kept": float(status.kept),
             "bytes": float(status.bytes),
             "oldest_s": 0.0 if oldest_at is None else max(0.0, self._clock() - oldest_at),
-            "accepting": float(status.accepting),
+            "accepting": float(status.room == "ok"),
             "transactions": float(status.transactions),
             "commit_s": status.commit_s,
         }

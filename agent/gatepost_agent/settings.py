@@ -48,6 +48,8 @@ class Settings(BaseModel):
     max_queued_bytes: Annotated[int, Field(ge=1024 * 1024)] = 10 * 1024**3
     free_disk_bytes: Annotated[int, Field(ge=0)] = 512 * 1024**2
     """Octets of disk that stay free: below it clients are told 452."""
+    max_connection_rate_per_minute: Annotated[int, Field(ge=0)] = 0
+    """New connections a minute that this host takes, all connectors together; 0: as many as come."""
 
     @property
     def config_folder(self) -> Path:

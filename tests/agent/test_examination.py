@@ -35,7 +35,7 @@ class Host:
         self.clock_trouble = self.limit = self.certificate = self.ending = ""
         self.checkin = SimpleNamespace(contact=Contact(heard_at=self.clock.now), denied_problem="")
         self.status = SpoolStatus(
-            queued=0, held=0, kept=0, bytes=0, oldest_received_at=None, accepting=True, problems=()
+            queued=0, held=0, kept=0, bytes=0, oldest_received_at=None, room="ok", problems=()
         )
         self.totals: dict[tuple[str, str], int] = {}
         control: Any = SimpleNamespace(
@@ -135,8 +135,12 @@ def test_silence_counts_after_some_minutes_only(host: Host) -> None:
 
 
 def test_a_full_or_troubled_spool(host: Host) -> None:
-    host.status = host.status._replace(accepting=False, problems=("the disk fails",))
-    assert host.found() == {"SpoolFull": "NoRoom", "SpoolTrouble": "Problems"}
+    host.status = host.status._replace(room="full")
+    assert host.found() == {"SpoolFull": "NoRoom"}
+    host.status = host.status._replace(room="trouble")
+    assert host.found() == {"SpoolTrouble": "Problems"}
+    host.status = host.status._replace(room="ok", problems=("the disk failed",))
+    assert host.found() == {"SpoolTrouble": "Problems"}
 
 
 def test_old_mail(host: Host) -> None:

@@ -155,6 +155,8 @@ class Conversation:
                     source_open=others.source_open,
                     sessions_open=others.sessions_open,
                     session_cap=self._host.session_cap,
+                    arrivals_per_minute=self._host.arrivals_per_minute,
+                    arrivals=self._host.rates.states.get((Limit.ARRIVALS, "", "")),
                 )
             decision = self.session.step(event, usage)
             if decision.charges:

@@ -12,7 +12,8 @@ from gatepost_agent.spool.spool import Spool
 
 
 class Host(NamedTuple):
-    """clock: seconds since 1970. sleep: how a tarpit waits, so that tests need not. session_cap: as in Usage."""
+    """clock: seconds since 1970. sleep: how a tarpit waits, so that tests need not. session_cap and
+    arrivals_per_minute: as in Usage."""
 
     current: Current
     spool: Spool
@@ -22,5 +23,6 @@ class Host(NamedTuple):
     certificates: Certificates
     budget: Budget
     session_cap: int
+    arrivals_per_minute: int
     clock: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]]

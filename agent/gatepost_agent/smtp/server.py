@@ -41,13 +41,17 @@ _DRAINING = Interrupted("draining")
 
 
 class Options(NamedTuple):
-    """What differs between a daemon and a test. open_files: None is the process's own limit, raised if it may be."""
+    """What differs between a daemon and a test, or is a host's own setting.
+
+    open_files: None is the process's own limit, raised if it may be. arrivals_per_minute: as in Usage.
+    """
 
     server: str = ""
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     open_files: int | None = None
     input_bytes: int = INPUT_BYTES
+    arrivals_per_minute: int = 0
 
 
 _DEFAULTS = Options()
@@ -87,6 +91,7 @@ class SmtpServer:
             certificates=Certificates(certificate),
             budget=Budget(options.input_bytes),
             session_cap=self._caps.sessions,
+            arrivals_per_minute=options.arrivals_per_minute,
             clock=options.clock,
             sleep=options.sleep,
         )

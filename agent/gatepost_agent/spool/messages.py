@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from gatepost.policy.dialogue.decision import Envelope
 
@@ -139,7 +139,7 @@ class SpoolStatus(NamedTuple):
     kept: int  # failed and expired mail that operators can still see
     bytes: int
     oldest_received_at: float | None  # of the queued, not held messages
-    accepting: bool
+    room: Literal["ok", "full", "trouble"]  # as Spool.room: whether new mail is taken
     problems: tuple[str, ...]
     transactions: int = 0  # since the start
     commit_s: float = 0.0  # seconds spent in them

@@ -200,7 +200,7 @@ class Spool:
             kept=len(schedule.kept),
             bytes=schedule.bytes,
             oldest_received_at=schedule.oldest(),
-            accepting=self.room() == "ok",
+            room=self.room(),
             problems=custody.problems + ((trouble,) if trouble else ()),
             transactions=store.groups if store else 0,
             commit_s=store.commit_s if store else 0.0,

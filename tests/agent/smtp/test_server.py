@@ -165,6 +165,14 @@ def test_sessions_are_capped_and_a_fifth_is_kept_for_relay_hosts(serve: Serve) -
     serve(story, permissions=[], options={"open_files": 40}, **open_door)
 
 
+def test_the_host_takes_so_many_connections_a_minute(serve: Serve) -> None:
+    async def story(shell: Shell) -> None:
+        greetings = [await (await shell.client(f"127.0.0.{number}")).reply() for number in (2, 3, 4)]
+        assert [greeting[:9] for greeting in greetings] == ["220 mx1.c", "220 mx1.c", "421 4.3.2"]
+
+    serve(story, options={"arrivals_per_minute": 2})
+
+
 def test_above_the_cap_clients_wait_in_the_queue_and_are_served_later(serve: Serve) -> None:
     async def story(shell: Shell) -> None:
         accepted = shell.server._caps.accepted

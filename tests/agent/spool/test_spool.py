@@ -317,7 +317,7 @@ def test_the_count_bound_refuses_before_data_and_recovers(tmp_path: Path) -> Non
             await receive(spool, body_of(1))
             await receive(spool, body_of(2))
             assert (spool.room(), spool.fill()) == ("full", 1.0)
-            assert not spool.status().accepting
+            assert spool.status().room == "full"
             with pytest.raises(NotStored) as refused:
                 spool.begin(envelope())
             assert refused.value.why == "full"

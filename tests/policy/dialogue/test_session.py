@@ -46,10 +46,11 @@ class Client:
 
     policy: Policy
     remote: str = "127.0.0.10"
+    local: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        local = endpoint("127.0.0.1:25")
-        self.session = Session(self.policy, local=local, remote=endpoint(self.remote), session_id="5E55")
+        local, remote = Endpoint(parse_address(self.local), 25), Endpoint(parse_address(self.remote), 50000)
+        self.session = Session(self.policy, local=local, remote=remote, session_id="5E55")
         self.usage = Usage(now=NOW, policy=self.policy)
 
     def happens(self, event: Event, **usage: Any) -> Decision:
@@ -253,6 +254,44 @@ def test_a_source_connects_as_often_as_the_rate_lets_it() -> None:
     assert again.next is Next.CLOSE
     later = Client(article(text)).happens(Connected(), connections=charge.state, now=NOW + 60)
     assert later.next is Next.READ_LINE
+
+
+def test_the_host_takes_so_many_connections_a_minute_and_keeps_a_fifth_for_listed_hosts() -> None:
+    arrivals: float | None = None
+    taken = {"127.0.0.99": 0, "127.0.0.10": 0}
+    for remote in taken:
+        for _ in range(10):
+            decision = Client(article(), remote).happens(
+                Connected(), arrivals_per_minute=10, arrivals=arrivals
+            )
+            if decision.next is Next.CLOSE:
+                assert decision.reply is replies.TOO_MANY_CONNECTIONS
+                break
+            taken[remote] += 1
+            (charge,) = decision.charges
+            assert (charge.limit, charge.connector, charge.key) == (Limit.ARRIVALS, "", "")
+            arrivals = charge.state
+    assert taken == {"127.0.0.99": 8, "127.0.0.10": 2}
+    later = {"arrivals_per_minute": 10, "arrivals": arrivals, "now": NOW + 6}
+    assert Client(article(), "127.0.0.10").happens(Connected(), **later).next is Next.READ_LINE
+
+
+@pytest.mark.parametrize(
+    ("remote", "is_counted"), [("fe80::1", False), ("fec0::1", False), ("2001:db8::1", True)]
+)
+def test_limits_per_source_count_global_addresses_only(remote: str, *, is_counted: bool) -> None:
+    limits = "connection_rate_limit: 1\n    message_rate_limit: 1\n    recipient_rate_limit: 1"
+    text = _ARTICLE.replace("0.0.0.0:25", "[::]:25").replace("127.0.0.10", "'fe80::/9', '2001:db8::/32'")
+    text = text.replace("  - name: Anonymous Relay\n", f"  - name: Anonymous Relay\n    {limits}\n")
+    client = Client(article(text), remote, local="::1")
+    connected = client.happens(Connected(), source_open=4999, connections=NOW + 60)
+    assert (connected.next is Next.CLOSE) is is_counted
+    client = Client(article(text), remote, local="::1").ready()
+    sender = client.says("MAIL FROM:<a@contoso.com>", messages=None if is_counted else NOW + 60)
+    assert bool(sender.charges) is is_counted
+    recipient = client.says("RCPT TO:<b@fabrikam.com>", recipients=None if is_counted else NOW + 60)
+    assert recipient.reply is replies.RECIPIENT_OK
+    assert bool(recipient.charges) is is_counted
 
 
 def test_a_stored_envelope_carries_what_delivery_needs() -> None:

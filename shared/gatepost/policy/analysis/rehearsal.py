@@ -185,6 +185,8 @@ def _booked(usage: Usage, charge: Charge) -> Usage:
             return usage._replace(recipients=charge.state)
         case Limit.CONNECTIONS:
             return usage._replace(connections=charge.state)
+        case Limit.ARRIVALS:
+            return usage._replace(arrivals=charge.state)
         case Limit.LOGON_FAILURES:
             return usage._replace(logon_failures=charge.state)
 

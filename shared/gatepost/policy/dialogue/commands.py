@@ -139,7 +139,7 @@ def _message_rate(session: "Session", usage: Usage) -> tuple[Charge, ...] | None
     door, booked = session.door, list[Charge]()
     source = door.model.message_rate_source
     counted = []
-    if source in ("IPAddress", "All"):
+    if source in ("IPAddress", "All") and session.is_counted:
         counted.append((Limit.MESSAGES, session.client, usage.messages))
     if source in ("User", "All") and session.authenticated:
         counted.append((Limit.USER_MESSAGES, session.principal, usage.user_messages))
@@ -213,14 +213,7 @@ def _recipient(session: "Session", transaction: Transaction, given: Mailbox, usa
     verdict = recipient.check(session.policy, door, session.principal, usage, given)
     if isinstance(verdict, Refusal):
         return session.refuse(verdict)
-    charges = rates.charges(
-        door,
-        Limit.RECIPIENTS,
-        session.client,
-        usage.recipients,
-        per_minute=door.recipients_per_minute,
-        now=usage.now,
-    )
+    charges = session.charges(Limit.RECIPIENTS, usage.recipients, door.recipients_per_minute, usage)
     if charges is None:
         return session.refuse(Refusal(replies.RECIPIENT_RATE_EXCEEDED, "recipient_rate_limit is exceeded"))
     transaction.recipients.append(str(given))

@@ -32,6 +32,7 @@ class Limit(Enum):
     USER_MESSAGES = "user_messages"  # key: the user
     RECIPIENTS = "recipients"  # key: the client's address
     CONNECTIONS = "connections"  # key: the client's address
+    ARRIVALS = "arrivals"  # no key: the host's, shared by all connectors
     LOGON_FAILURES = "logon_failures"  # key: the client's address; shared by all connectors
 
 
@@ -50,6 +51,7 @@ class Usage(NamedTuple):
     now: seconds since 1970. policy: what runs now; the session itself may have begun under an older one.
     connector_open, source_open: *other* sessions open on the session's connector, in all and from its client.
     sessions_open, session_cap: all open sessions, and how many the file limit bears (0: unknown).
+    arrivals_per_minute: connections that the host takes (0: as many as come); arrivals: the state of that rate.
     messages, user_messages, recipients, connections, logon_failures: states of the rates, None when nothing is booked.
     pressure, fill: whether the spool has room, and what part of it is taken (0 to 1).
     """
@@ -60,6 +62,8 @@ class Usage(NamedTuple):
     source_open: int = 0
     sessions_open: int = 0
     session_cap: int = 0
+    arrivals_per_minute: int = 0
+    arrivals: float | None = None
     messages: float | None = None
     user_messages: float | None = None
     recipients: float | None = None

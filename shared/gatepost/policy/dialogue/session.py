@@ -16,7 +16,7 @@ The whole concurrency rule: `usage` is read and the decision's charges are booke
 
 from gatepost.policy.dialogue import commands, replies, transfer
 from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
-from gatepost.policy.dialogue.decision import Argument, Decision, Limit, Next, Trace, Usage
+from gatepost.policy.dialogue.decision import Argument, Charge, Decision, Limit, Next, Trace, Usage
 from gatepost.policy.dialogue.domains import within
 from gatepost.policy.dialogue.events import (
     ChunkRead,
@@ -56,6 +56,8 @@ class Session:
         self.remote = remote
         self.client = str(remote.address)
         self.session_id = session_id
+        # Exchange's limits per source count global addresses only (reference 7.2).
+        self.is_counted = not remote.address.is_local_scope
         match = policy.select(local, remote.address)
         self.range = match.range if match else ""
         self.connector: CompiledConnector | None = policy.connectors[match.connector] if match else None
@@ -160,22 +162,26 @@ class Session:
         )
 
     def _connected(self, usage: Usage) -> Decision:
-        refusal = connect.check(self.connector, usage)
+        refusal = connect.check(self.connector, usage if self.is_counted else usage._replace(source_open=0))
         if refusal is not None:
             return self.close(refusal.reply, refusal.reason)
         door = self.door
-        charges = rates.charges(
-            door,
-            Limit.CONNECTIONS,
-            self.client,
-            usage.connections,
-            per_minute=door.connections_per_minute,
-            now=usage.now,
-        )
+        arrival = rates.arrival(door, usage)
+        if arrival is None:
+            return self.close(replies.TOO_MANY_CONNECTIONS, "the host's own rate of connections is exceeded")
+        charges = self.charges(Limit.CONNECTIONS, usage.connections, door.connections_per_minute, usage)
         if charges is None:
             return self.close(replies.too_many_from_source(door.fqdn), "connection_rate_limit is exceeded")
         greeting = replies.greeting(door.fqdn, format_date(usage.now), door.model.banner)
-        return self.say(greeting)._replace(charges=charges)
+        return self.say(greeting)._replace(charges=(*arrival, *charges))
+
+    def charges(
+        self, limit: Limit, state: float | None, per_minute: int, usage: Usage
+    ) -> tuple[Charge, ...] | None:
+        """What one more of something costs this client's address; None when its rate has no room."""
+        if not self.is_counted:
+            return ()
+        return rates.charges(self.door, limit, self.client, state, per_minute=per_minute, now=usage.now)
 
     def _line(self, event: Line, usage: Usage) -> Decision:
         if event.bare_lf and not self.door.tolerates((Tolerance.BARE_LF_LINE,)):

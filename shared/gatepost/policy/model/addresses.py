@@ -20,11 +20,19 @@ _LONGEST_RANGE = 100  # two addresses; the text is shown in every trace and repo
 _RANGE_REMEDY = "Write a single address, low-high, or a network such as 192.168.5.0/24."
 
 
+_LOCAL_SCOPES = (0xFE80 >> 6, 0xFEC0 >> 6)
+
+
 class Address(NamedTuple):
     """An IP address; `value` is the address as an unsigned integer."""
 
     version: int
     value: int
+
+    @property
+    def is_local_scope(self) -> bool:
+        """Link-local or site-local IPv6 (RFC 4291 2.5.6, RFC 3879): many hosts share such addresses over links."""
+        return self.version == 6 and self.value >> 118 in _LOCAL_SCOPES
 
     def __str__(self) -> str:
         v = self.value
