@@ -42,9 +42,14 @@ async def _from_database(core: Core, message: QueuedMessage) -> bytes:
 async def _from_file(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
     block_at = core.bodies.blocks(message)
     offset = total = 0
+
+    def read() -> bytes:
+        core.writer.give_way()
+        return block_at(offset)
+
     while offset < message.size:
         try:
-            block = await asyncio.get_running_loop().run_in_executor(core.workers, block_at, offset)
+            block = await asyncio.get_running_loop().run_in_executor(core.workers, read)
         except OSError as error:
             raise _unread(message, error) from error
         if not block:

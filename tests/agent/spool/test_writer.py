@@ -282,6 +282,10 @@ def test_a_large_body_lets_the_commit_of_small_mail_end_first(monkeypatch: pytes
             await small
             await large.commit("<2@relay.contoso.com>")
             assert had_ended[0]
+            [_, message] = await spool.take(2)
+            before = len(had_ended)
+            assert await read(spool, message) == body_of(2, 300_000)
+            assert len(had_ended) - before == 3  # blocks
         disk.close()
 
     run(story())
