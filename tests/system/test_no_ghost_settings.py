@@ -1,7 +1,7 @@
 """Every stored field changes something that can be observed: the test walks the models, so a new field fails it.
 
 Each field has two values and an observation that must differ between them: a dialogue acted out by `Session`, what a
-server is rendered, a finding, a TLS context, an exit of delivery.
+server is rendered, a finding, a TLS context. Send connectors: test_no_ghost_send_settings.py.
 """
 
 import asyncio
@@ -28,7 +28,6 @@ from gatepost.policy.dialogue.session import Session
 from gatepost.policy.model.bundle import Server, canonical_bytes, render
 from gatepost.policy.model.connector import Permission, RangeEntry, ReceiveConnector
 from gatepost.policy.model.document import AcceptedDomain, DialogueTest, FleetDocument
-from gatepost.policy.model.send_connector import SendConnector
 from gatepost_agent.counters import Counters
 from gatepost_agent.devices import Devices
 from gatepost_agent.protocol_log import ProtocolLog
@@ -254,57 +253,6 @@ def _differs(observe: Observe, one: FleetDocument, other: FleetDocument) -> None
 def test_every_setting_of_a_receive_connector_does_something(field: str) -> None:
     beside, one, other, observe = CONNECTOR[field]
     _differs(observe, *(fleet(relay=beside | {field: value}) for value in (one, other)))
-
-
-def routes(document: FleetDocument) -> object:
-    return policy(document).routes.find("fabrikam.com")
-
-
-SEND: dict[str, tuple[dict[str, Any], Any, Any, Observe]] = {
-    "name": ({}, "Out", "Out 2", routes),
-    "comment": ({}, "", "to the world", shown),
-    "enabled": ({}, True, False, routes),
-    "servers": ({}, ["*"], ["mx2"], routes),
-    "address_spaces": ({}, ["*"], ["contoso.net"], routes),
-    "smart_hosts": ({}, ["a.contoso.net"], ["b.contoso.net"], routes),
-    "dns_routing_enabled": ({}, (["a.contoso.net"], False), ([], True), routes),
-    "port": ({"smart_hosts": [], "dns_routing_enabled": True}, 25, 26, routes),
-}
-
-
-def _send(field: str, beside: dict[str, Any], value: Any) -> FleetDocument:
-    settings = beside | {field: value}
-    if field == "dns_routing_enabled":
-        settings = {"smart_hosts": value[0], field: value[1]}
-    return fleet(send_connectors=[OUT | settings])
-
-
-# What only a next hop can see is shown where there is one: the test that fails without the setting.
-SHOWN_BY = {
-    "allow_private": "test_mx_leads_to_no_loopback_private_or_own_address_unless_allowed",
-    "fqdn": "test_helo_follows_a_refused_ehlo_and_offers_nothing",
-    "source_ip_address": "test_the_source_address_is_dialled_from_and_excludes_the_other_ip_version",
-    "tls_policy": "test_where_tls_must_be_nothing_goes_without",
-    "tls_ca": "test_verified_by_a_ca_in_the_config_folder",
-    "tls_pins": "test_verified_by_a_pin",
-    "tls_certificate_name": "test_our_certificate_is_shown_when_asked_for",
-    "authentication_credential": "test_it_logs_in_over_verified_tls",
-    "max_connections": "test_width_stays_within_the_connectors_limit",
-    "smtp_max_messages_per_connection": "test_a_connection_carries_as_many_messages_as_the_connector_says",
-    "message_rate_limit": "test_the_rate_of_a_next_hop_is_kept",
-    "connection_inactivity_timeout": "test_every_setting_of_a_send_connector_reaches_its_exit",
-    "expiration_timeout": "test_mail_that_cannot_be_delivered_expires_with_a_last_attempt_and_a_bounce",
-}
-
-
-@pytest.mark.parametrize("field", SendConnector.model_fields)
-def test_every_setting_of_a_send_connector_does_something(field: str) -> None:
-    if field in SHOWN_BY:
-        folder = Path(__file__).parents[1] / "agent" / "delivery"
-        assert any(f"def {SHOWN_BY[field]}(" in file.read_text() for file in folder.glob("test_*.py"))
-        return
-    beside, one, other, observe = SEND[field]
-    _differs(observe, _send(field, beside, one), _send(field, beside, other))
 
 
 def _range(**fields: Any) -> FleetDocument:
