@@ -17,7 +17,7 @@ from gatepost_agent.spool.writer import Submitted, Writer
 
 T = TypeVar("T")
 
-_BODY_WORKERS = 1  # each more makes small mail wait for its turn, on the disk and on the interpreter
+_BODY_WORKERS = 4  # more than one is at work only while the disk is slow
 
 
 class Core:

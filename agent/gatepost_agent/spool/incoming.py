@@ -12,6 +12,7 @@ from gatepost_agent.spool.bodies import BLOCK, Bodies, BodyFile
 from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.errors import NotStored, SpoolError
 from gatepost_agent.spool.messages import QueuedMessage, Stored
+from gatepost_agent.spool.turns import Turns
 
 T = TypeVar("T")
 
@@ -22,14 +23,13 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 class Receiving(NamedTuple):
     """What an Incoming has of its spool.
 
-    give_way: for a worker, lets the commit of small mail go first. store(message, body): commits the row, with the
-    body unless it is in a file. own: runs a coroutine to its end even if nobody waits for it. moved: is told how many
-    octets more, or fewer, are on their way.
+    store(message, body): commits the row, with the body unless it is in a file. own: runs a coroutine to its end
+    even if nobody waits for it. moved: is told how many octets more, or fewer, are on their way.
     """
 
     bodies: Bodies
     workers: Executor  # for body files alone: they must not wait for a dead resolver
-    give_way: Callable[[], None]
+    turns: Turns
     inline_max: int
     store: Callable[[QueuedMessage, bytes | None], "asyncio.Future[Stored]"]
     own: Callable[[Coroutine[None, None, Stored]], "asyncio.Future[Stored]"]
@@ -166,17 +166,21 @@ class Incoming:
     # -- in a worker
 
     def _append(self, blocks: list[bytes]) -> BodyFile:
-        self._receiving.give_way()
+        with self._receiving.turns.large():
+            return self._appended(blocks)
+
+    def _finish_file(self, message: QueuedMessage) -> int:
+        blocks, self._buffer = self._buffer, []
+        with self._receiving.turns.large():
+            file = self._appended(blocks)
+            file.finish(message)
+        return file.body_at
+
+    def _appended(self, blocks: list[bytes]) -> BodyFile:
         if self._file is None:
             self._file = self._receiving.bodies.create(self._draft)
         self._file.append(blocks)
         return self._file
-
-    def _finish_file(self, message: QueuedMessage) -> int:
-        blocks, self._buffer = self._buffer, []
-        file = self._append(blocks)
-        file.finish(message)
-        return file.body_at
 
 
 def _not_stored(error: OSError) -> NotStored:

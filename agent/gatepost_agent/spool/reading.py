@@ -44,8 +44,8 @@ async def _from_file(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes
     offset = total = 0
 
     def read() -> bytes:
-        core.writer.give_way()
-        return block_at(offset)
+        with core.writer.turns.large():
+            return block_at(offset)
 
     while offset < message.size:
         try:

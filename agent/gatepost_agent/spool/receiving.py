@@ -29,7 +29,7 @@ class Receiver:
         self._receiving = Receiving(
             bodies=core.bodies,
             workers=core.workers,
-            give_way=core.writer.give_way,
+            turns=core.writer.turns,
             inline_max=core.limits.inline_max,
             store=self.store,
             own=self._own,

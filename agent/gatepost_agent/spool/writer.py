@@ -19,13 +19,13 @@ from gatepost_agent.spool.errors import NotStored, SpoolClosed, SpoolError
 from gatepost_agent.spool.opening import DAMAGE, Place
 from gatepost_agent.spool.schema import PAGE_LIMIT_WAL
 from gatepost_agent.spool.store import Listed, Store
+from gatepost_agent.spool.turns import Turns
 
 T = TypeVar("T")
 
 _GROUP_MAX = 128  # callers: bounds the statements that SQLite keeps prepared
 _GROUP_OCTETS = 8 * 1024 * 1024
 _LINGER_S = 0.01  # outcomes alone wait as long for new mail to share a sync with: nobody waits for them
-_GIVE_WAY_S = 0.01
 _IDLE_S = 0.5
 _IDLE_PAGES = 250  # a smaller WAL is not worth the two syncs of a checkpoint
 _TROUBLE_PAUSE_S = 1.0
@@ -79,8 +79,7 @@ class Writer:
         self._started: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._is_closing = False
-        self._between_groups = threading.Event()
-        self._between_groups.set()
+        self.turns = Turns()
         self.custody = Custody(place, lambda listed: self._tell(on_rebuilt, listed))
 
     # -- on the loop
@@ -119,12 +118,6 @@ class Writer:
         if self._is_closing:
             raise SpoolClosed("the spool is closed")
         self._queue.put(item)
-
-    # -- in a worker
-
-    def give_way(self) -> None:
-        """Let a group's commit end first, or go on after a hundredth of a second: small mail before large."""
-        self._between_groups.wait(_GIVE_WAY_S)
 
     # -- in the thread
 
@@ -194,9 +187,9 @@ class Writer:
         return group
 
     def _commit(self, group: list[Submitted]) -> None:
-        self._between_groups.clear()
         try:
-            self.custody.apply(merged(item.change for item in group))
+            with self.turns.commit():
+                self.custody.apply(merged(item.change for item in group))
         except (apsw.Error, OSError, ValueError, TypeError, OverflowError) as error:
             if len(group) == 1:
                 self._refuse(group[0], error)
@@ -204,8 +197,6 @@ class Writer:
         else:
             self._report(group)
             return
-        finally:
-            self._between_groups.set()
         for item in group:  # one bad row, or a disk that fills up, must not take the others with it
             self._commit([item])
 

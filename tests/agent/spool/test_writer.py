@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from gatepost_agent.spool import writer
+from gatepost_agent.spool import turns, writer
 from gatepost_agent.spool.changes import Change
 from gatepost_agent.spool.errors import NotStored, SpoolError
 from gatepost_agent.spool.messages import Result, SpoolLimits
@@ -252,22 +254,24 @@ def test_an_outcome_alone_waits_for_new_mail_and_shares_its_sync(monkeypatch: py
 
 
 def test_a_large_body_lets_the_commit_of_small_mail_end_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "_GIVE_WAY_S", 3600.0)
+    monkeypatch.setattr(turns, "_GIVE_WAY_S", 3600.0)
     under_way, asked, go_on = threading.Event(), threading.Event(), threading.Event()
-    gave_way = writer.Writer.give_way
+    turn_of_large = turns.Turns.large
     had_ended = []
 
-    def give_way(self: writer.Writer) -> None:
+    @contextmanager
+    def large(self: turns.Turns) -> Iterator[None]:
         asked.set()
-        gave_way(self)
-        had_ended.append(go_on.is_set())
+        with turn_of_large(self):
+            had_ended.append(go_on.is_set())
+            yield
 
     def hold(step: str, name: str) -> None:
         if (step, name) == ("sync", "spool.db-wal"):
             under_way.set()
             assert go_on.wait(30)
 
-    monkeypatch.setattr(writer.Writer, "give_way", give_way)
+    monkeypatch.setattr(turns.Turns, "large", large)
 
     async def story() -> None:
         disk = PlugDisk()
@@ -275,12 +279,12 @@ def test_a_large_body_lets_the_commit_of_small_mail_end_first(monkeypatch: pytes
             disk.fault = hold
             small = asyncio.ensure_future(receive(spool, body_of(1)))
             await eventually(under_way.is_set)
-            large = spool.begin(envelope())
-            large.write(body_of(2, 300_000))
+            body = spool.begin(envelope())
+            body.write(body_of(2, 300_000))
             await eventually(asked.is_set)
             go_on.set()
             await small
-            await large.commit("<2@relay.contoso.com>")
+            await body.commit("<2@relay.contoso.com>")
             assert had_ended[0]
             [_, message] = await spool.take(2)
             before = len(had_ended)
@@ -289,3 +293,27 @@ def test_a_large_body_lets_the_commit_of_small_mail_end_first(monkeypatch: pytes
         disk.close()
 
     run(story())
+
+
+@pytest.mark.parametrize(("took_s", "at_once"), [(0.001, 1), (0.5, 2)])
+def test_large_bodies_are_written_side_by_side_only_while_the_disk_is_slow(
+    monkeypatch: pytest.MonkeyPatch, took_s: float, at_once: int
+) -> None:
+    now, most, inside = [0.0], [0], [0]
+    monkeypatch.setattr(turns, "monotonic", lambda: now[0])
+    both = threading.Barrier(at_once, timeout=30)
+    shared = turns.Turns()
+    with shared.large():
+        now[0] += took_s
+
+    def write() -> None:
+        with shared.large():
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+            both.wait()
+            inside[0] -= 1
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write) for _ in range(2)]:
+            done.result()
+    assert most == [at_once]
