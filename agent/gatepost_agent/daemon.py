@@ -55,13 +55,13 @@ def run(settings: Settings, options: Options = Options()) -> None:  # noqa: B008
     gc.set_threshold(COLLECT_EVERY)
     folder = StateFolder.open(settings.state_dir, fault=options.fault)
     with folder.locked(patience_s=COMMAND_ENDS_S):
-        load_identity(folder)  # before a spool is made for an agent that nobody knows
+        identity = load_identity(folder)  # before a spool is made for an agent that nobody knows
         mail_log = MailLog(folder.path)
         configure_logs(settings.log_level, mail_log)
         log.info("settings in force: %s", in_force(settings))
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(_Agent(folder, settings, options, mail_log).live())
+                runner.run(_Agent(folder, settings, options, mail_log, identity.name).live())
         except BaseExceptionGroup as group:
             raise _first(group) from group
         finally:
@@ -85,8 +85,11 @@ class _Parts(NamedTuple):
 
 
 class _Agent:
-    def __init__(self, folder: StateFolder, settings: Settings, options: Options, mail_log: MailLog) -> None:
+    def __init__(
+        self, folder: StateFolder, settings: Settings, options: Options, mail_log: MailLog, name: str
+    ) -> None:
         self._folder = folder
+        self._name = name
         self._settings = settings
         self._options = options
         self._mail_log = mail_log
@@ -123,7 +126,7 @@ class _Agent:
             spool,
             state_folder=self._folder.path,
             certificate=self._find_certificate,
-            options=SmtpOptions(arrivals_per_minute=settings.max_connection_rate_per_minute),
+            options=SmtpOptions(self._name, arrivals_per_minute=settings.max_connection_rate_per_minute),
         )
         figures, conditions = RelayFigures(relay, spool), Conditions()
 

@@ -202,6 +202,18 @@ def test_trace_tells_what_became_of_a_scan(stack: Stack) -> None:
     assert agent_command(stack, "trace", "--from", SENDER, "--client", STRANGER).returncode == 0
 
 
+def test_the_protocol_log_names_the_server_as_it_was_enrolled(stack: Stack) -> None:
+    stack.publish(document(stack, LISTED, protocol_logging_level="Verbose"))
+    assert say(stack, LISTED).startswith("250")
+    folder = stack.agents["mx1"].state / "log" / "smtp"
+
+    def rows() -> list[str]:
+        return [row for path in folder.glob("*") for row in path.read_text().splitlines() if row[0] != "#"]
+
+    wait_until(rows, 20, what="the log is written")
+    assert {row.split(",")[1] for row in rows()} == {r"mx1\Relay"}
+
+
 def test_the_agent_follows_to_another_address_and_trusts_what_an_operator_vouches_for(stack: Stack) -> None:
     assert agent_command(stack, "set-url", "http://10.0.0.1").returncode == 64
     elsewhere = stack.url.replace("127.0.0.1", "localhost")

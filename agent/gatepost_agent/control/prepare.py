@@ -13,6 +13,7 @@ from gatepost.policy.model.errors import faults
 from gatepost.wire import AttemptError, Offer, Phase
 from gatepost_agent.control.guard import Guard
 from gatepost_agent.control.verify import Rejected
+from gatepost_agent.tls_offer import impossible_offers
 
 
 class Config(NamedTuple):
@@ -37,7 +38,9 @@ def prepare(offer: Offer, content: bytes, guard: Guard, now: float) -> Config:
         at_publish = compiled(offer, bundle, offer.published_at)
         results = run_tests(at_publish.policy, bundle.tests, offer.published_at)
         _raise("test", "test-failed", (result.told for result in results if not result.passed))
-    return _guarded(offer, bundle, guard, now)
+    config = _guarded(offer, bundle, guard, now)
+    _raise("guard", "cannot-offer-tls", impossible_offers(config.policy))
+    return config
 
 
 def restore(offer: Offer, content: bytes, guard: Guard, now: float) -> Config:

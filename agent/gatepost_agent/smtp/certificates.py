@@ -5,22 +5,13 @@ Certificates are names of PEM files (chain and key) in the agent's config folder
 
 import asyncio
 import ssl
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from gatepost.policy.model.connector import ReceiveConnector
 from gatepost_agent.errors import AgentError
-
-_VERSIONS = {
-    "1.0": ssl.TLSVersion.TLSv1,
-    "1.1": ssl.TLSVersion.TLSv1_1,
-    "1.2": ssl.TLSVersion.TLSv1_2,
-    "1.3": ssl.TLSVersion.TLSv1_3,
-}
-# Of today's OpenSSL levels only this one has what TLS 1.0 and 1.1 sign with.
-_OLD_CIPHERS = "DEFAULT@SECLEVEL=0"
+from gatepost_agent.tls_offer import CannotOffer, restrict
 
 
 class NoCertificate(AgentError):
@@ -112,26 +103,11 @@ def _load(file: _File, connector: ReceiveConnector) -> ssl.SSLContext | NoCertif
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(file.path)
-        _restrict(context, connector)
-    except NoCertificate as error:
-        return error
+        restrict(context, connector)
+    except CannotOffer as error:
+        return NoCertificate(f"connector {connector.name!r}: {error}")
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         is_mixed = isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH"
         told = "key and certificate differ" if is_mixed else "put chain and private key into one PEM file"
         return NoCertificate(f"certificate {file.path.name!r}: {told}")
     return context
-
-
-def _restrict(context: ssl.SSLContext, connector: ReceiveConnector) -> None:
-    """Source: tls_minimum_version, tls_ciphers (ours, for old printers)."""
-    old = connector.tls_minimum_version in ("1.0", "1.1")
-    ciphers = connector.tls_ciphers or (_OLD_CIPHERS if old else "")
-    try:
-        with warnings.catch_warnings():
-            # Python warns of TLS 1.0 and 1.1, which an operator has asked for by name.
-            warnings.filterwarnings("ignore", r"ssl\.TLSVersion\.TLSv1", DeprecationWarning)
-            context.minimum_version = _VERSIONS[connector.tls_minimum_version]
-        if ciphers:
-            context.set_ciphers(ciphers)
-    except (ValueError, ssl.SSLError) as error:
-        raise NoCertificate(f"this host's TLS library knows no cipher of {ciphers!r}: {error}") from error

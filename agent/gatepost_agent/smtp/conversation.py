@@ -64,6 +64,7 @@ class Conversation:
         self._input = given
         self._writer = writer
         self._place = Place(session.connector.name if session.connector else "", session.client)
+        self._counted = counted
         self._account = Account(host.books, session, host.clock()) if counted else Unaccounted()
         self._out = b""
         self._reception = Reception(
@@ -159,7 +160,7 @@ class Conversation:
                     arrivals=self._host.rates.states.get((Limit.ARRIVALS, "", "")),
                 )
             decision = self.session.step(event, usage)
-            if decision.charges:
+            if decision.charges and self._counted:
                 self._host.rates.book(decision.charges, usage.now)
             self._account.note(event, decision)
         except Exception as error:  # noqa: BLE001 - as in `run`

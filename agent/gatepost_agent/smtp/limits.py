@@ -9,17 +9,18 @@ RESERVE = 64
 
 class Caps(NamedTuple):
     """sessions: what `Usage.session_cap` says. accepted: above it connections wait in the kernel's queue, so that
-    even refusals cannot use up the reserve."""
+    even refusals cannot use up the reserve. deliveries: connections to next hops, out of the reserve."""
 
     sessions: int
     accepted: int
+    deliveries: int
 
 
 def caps(open_files: int) -> Caps:
     """Caps under a limit of open files: an eighth, and at least RESERVE, is kept back."""
     reserve = min(max(RESERVE, open_files // 8), open_files // 2)
     sessions = max(open_files - reserve, 1)
-    return Caps(sessions, sessions + reserve // 4)
+    return Caps(sessions, sessions + reserve // 4, reserve // 4)
 
 
 def open_file_limit() -> int:

@@ -157,6 +157,17 @@ WRONG: dict[str, tuple[Callable[[ControlPlane, int], object], str, str]] = {
         "guard",
         "certificates/mx1 is missing",
     ),
+    "ciphers that this host's library does not know": (
+        lambda p, port: p.publish(
+            bundle(
+                connector(
+                    "A", ["10.0.0.1"], f"127.0.0.1:{port}", tls_certificate_name="mx1", tls_ciphers="NOSUCH"
+                )
+            )
+        ),
+        "guard",
+        "connector 'A': tls_ciphers 'NOSUCH'",
+    ),
     "an address that this host lacks": (
         lambda p, port: p.publish(bundle(connector("A", ["10.0.0.1"], f"192.0.2.1:{port}"))),
         "bind",

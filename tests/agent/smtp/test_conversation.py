@@ -684,8 +684,9 @@ def test_the_self_test_is_greeted_and_counted_nowhere(serve: Serve) -> None:
         await eventually(lambda: not shell.server.sessions)
         assert shell.counted() == {}
         assert shell.server.devices() == ()
+        assert (await (await shell.client()).reply()).startswith("220 ")  # the one a minute that is let in
 
-    serve(story)
+    serve(story, connection_rate_limit=1, options={"arrivals_per_minute": 1})
 
 
 def test_places_are_given_back_on_every_exit(serve: Serve) -> None:

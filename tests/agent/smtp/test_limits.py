@@ -37,6 +37,9 @@ def test_caps_leave_a_reserve() -> None:
     assert caps(256).accepted <= 256 - 40
     assert caps(1024).sessions == 896
     assert caps(64).sessions == 32
+    assert [caps(files).deliveries for files in (64, 256, 1024, 65536)] == [8, 16, 32, 2048]
+    for files in (256, 1024):  # what is left for everything else
+        assert files - caps(files).accepted - caps(files).deliveries >= 32
 
 
 def test_the_file_limit_is_raised_to_what_the_host_allows() -> None:

@@ -327,7 +327,12 @@ def test_an_older_tls_than_the_connector_takes_is_refused(
 
 @pytest.mark.skipif(not ssl.HAS_TLSv1, reason="this host's OpenSSL has no TLS 1.0")
 @pytest.mark.filterwarnings(r"ignore:ssl\.TLSVersion\.TLSv1 is deprecated:DeprecationWarning")
-def test_an_old_printer_gets_tls_1_0_where_the_connector_takes_it(serve: Serve, pem: Path) -> None:
+@pytest.mark.parametrize(
+    "ciphers", ["", "DEFAULT", "AES256-SHA:ECDHE-ECDSA-AES256-SHA", "DEFAULT:@SECLEVEL=0"]
+)
+def test_an_old_printer_gets_tls_1_0_where_the_connector_takes_it(
+    serve: Serve, pem: Path, ciphers: str
+) -> None:
     old = client_context(minimum_version=ssl.TLSVersion.TLSv1, maximum_version=ssl.TLSVersion.TLSv1)
     old.set_ciphers("DEFAULT@SECLEVEL=0")
 
@@ -338,7 +343,7 @@ def test_an_old_printer_gets_tls_1_0_where_the_connector_takes_it(serve: Serve, 
         assert (await client.say("EHLO x")).startswith("250-")
         assert shell.server.devices()[0].tls == "TLSv1"
 
-    serve(story, tls_certificate_name="mx1.pem", tls_minimum_version="1.0")
+    serve(story, tls_certificate_name="mx1.pem", tls_minimum_version="1.0", tls_ciphers=ciphers)
 
 
 def test_a_client_that_closes_before_our_last_words_does_not_hold_the_session(

@@ -74,6 +74,26 @@ def test_a_connector_that_takes_passwords_no_more_ends_the_session() -> None:
     assert next_mail(policy(user(), auth_mechanism=["Tls"])).startswith("421")
 
 
+def test_a_connector_that_takes_passwords_over_tls_alone_now_ends_a_session_in_clear() -> None:
+    mechanism = ["Tls", "BasicAuth", "BasicAuthRequireTLS"]
+    running = policy(user(), auth_mechanism=mechanism, tls_certificate_name="mx1")
+    assert next_mail(running).startswith("421")
+
+
+def test_hosts_that_are_externally_secured_no_more_lose_their_sessions() -> None:
+    secured: dict[str, Any] = {"permission_groups": ["ExchangeServers"], "permissions": []}
+    local, remote = (Endpoint(parse_address(text), 587) for text in ("10.9.9.9", "10.1.1.1"))
+    before = policy(**secured, auth_mechanism=["ExternalAuthoritative"])
+    for mechanism, code in (("ExternalAuthoritative", 250), ("Tls", 421)):
+        client = Rehearsal(before, local=local, remote=remote, now=NOW)
+        client.connect()
+        client.say(["EHLO app"])
+        client.usage = client.usage._replace(policy=policy(**secured, auth_mechanism=[mechanism]))
+        client.say(["MAIL FROM:<app@contoso.com>"])
+        assert client.last.reply is not None
+        assert client.last.reply.code == code
+
+
 CONTOSO, BOTH = ["contoso.com"], ["contoso.com", "fabrikam.com"]
 
 

@@ -28,6 +28,22 @@ def test_arguments_in_the_forms_that_devices_send(text: str, path: str, paramete
 
 
 @pytest.mark.parametrize(
+    ("text", "tolerated"),
+    [
+        ("FROM:<a@b>", ()),
+        ("FROM: <a@b>", ("space_before_path",)),
+        ("FROM:< a@b >", ("space_before_path",)),
+        ("FROM:a@b", ("path_without_brackets",)),
+        ("FROM: a@b", ("space_before_path", "path_without_brackets")),
+    ],
+)
+def test_departures_are_told(text: str, tolerated: tuple[str, ...]) -> None:
+    found = parse(text, "FROM")
+    assert found is not None
+    assert (found.path, found.tolerated) == ("a@b", tolerated)
+
+
+@pytest.mark.parametrize(
     "text",
     ["", "FROM", "FROM:", "TO:<a@b>", "FROM <a@b>", "FROM:<a@b", "FROM:<a@b>x", "FROM:<a@b> SIZE=1 size=2",
      "FROM:<a@b> =5", "FROM:<a@b> SIZE==5", "FROM:<a@b>\tSIZE=5", 'FROM:<"a@b>'],

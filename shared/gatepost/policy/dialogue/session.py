@@ -36,7 +36,7 @@ from gatepost.policy.dialogue.events import (
 from gatepost.policy.dialogue.headers import format_date
 from gatepost.policy.dialogue.logon import Logon
 from gatepost.policy.dialogue.replies import Reply
-from gatepost.policy.dialogue.rules import connect, rates
+from gatepost.policy.dialogue.rules import auth, connect, rates
 from gatepost.policy.dialogue.rules.refusal import Refusal
 from gatepost.policy.dialogue.transaction import Transaction
 from gatepost.policy.model.rights import USER_PREFIX, Right
@@ -100,7 +100,7 @@ class Session:
             case Connected():
                 return self._connected(usage)
             case LineTooLong():
-                return self.protocol_error(replies.LINE_TOO_LONG, "a line longer than MAX_LINE")
+                return self._no_line(replies.LINE_TOO_LONG, "a line longer than MAX_LINE")
             case TlsStarted():
                 self._start_over(event)
                 decision = Decision(None, Next.READ_LINE, trace=self.trace)
@@ -185,17 +185,17 @@ class Session:
 
     def _line(self, event: Line, usage: Usage) -> Decision:
         if event.bare_lf and not self.door.tolerates((Tolerance.BARE_LF_LINE,)):
-            return self._bare_lf_refused()
+            return self._no_line(replies.UNRECOGNIZED, "a command that ends with LF alone")
         if self.logon is not None:
             decision = self.logon.proceed(self, event.raw, usage)
         else:
             decision = commands.step(self, event.raw, usage)
         return decision.tolerating(Tolerance.BARE_LF_LINE) if event.bare_lf else decision
 
-    def _bare_lf_refused(self) -> Decision:
+    def _no_line(self, reply: Reply, reason: str) -> Decision:
+        """What came is no line, so it is no response either: an exchange of AUTH ends (RFC 4954 section 4)."""
         secret, self.logon = self.logon is not None, None
-        refused = self.protocol_error(replies.UNRECOGNIZED, "a command that ends with LF alone")
-        return refused._replace(secret=secret)
+        return self.protocol_error(reply, reason)._replace(secret=secret)
 
     def _start_over(self, tls: TlsStarted) -> None:
         """After STARTTLS nothing that was said in clear counts (RFC 3207 4.2)."""
@@ -219,7 +219,11 @@ class Session:
         if match is None or match.connector != self.door.name:
             return True
         door = running.connectors[match.connector]
-        if self.authenticated and ("BasicAuth" not in door.model.auth_mechanism or self._user_lost(running)):
+        if self.authenticated:
+            may_stand = auth.offered(door, tls=self.tls is not None) and not self._user_lost(running)
+        else:
+            may_stand = self.principal == door.first_principal  # else what proved the client does so no more
+        if not may_stand:
             return True
         return not self.door.rights(self.principal) <= door.rights(self.principal) or self._narrowed(
             running, door

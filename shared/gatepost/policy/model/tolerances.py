@@ -23,7 +23,7 @@ class Tolerance(StrEnum):
     PATH_WITHOUT_BRACKETS = "path_without_brackets"
     """MAIL FROM:a@b for MAIL FROM:<a@b> (RFC 5321 4.1.2)."""
     SPACE_BEFORE_PATH = "space_before_path"
-    """MAIL FROM: <a@b> for MAIL FROM:<a@b> (RFC 5321 3.3)."""
+    """MAIL FROM: <a@b> or MAIL FROM:< a@b > for MAIL FROM:<a@b> (RFC 5321 3.3)."""
 
 
 # Counted like the others, though settings of another name rule them.

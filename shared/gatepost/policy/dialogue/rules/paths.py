@@ -33,10 +33,12 @@ def parse(text: str, keyword: str) -> Argument | None:
     parameters = _parameters(found["rest"].split())
     if parameters is None:
         return None
-    tolerated = (Tolerance.SPACE_BEFORE_PATH,) if found["space"] else ()
+    given = found["bare"] if found["path"] is None else found["path"]
+    path = given.strip()
+    tolerated = (Tolerance.SPACE_BEFORE_PATH,) if found["space"] or path != given else ()
     if found["path"] is None:
-        return Argument(found["bare"], parameters, (*tolerated, Tolerance.PATH_WITHOUT_BRACKETS))
-    return Argument(found["path"].strip(), parameters, tolerated)
+        tolerated = (*tolerated, Tolerance.PATH_WITHOUT_BRACKETS)
+    return Argument(path, parameters, tolerated)
 
 
 def _parameters(words: list[str]) -> dict[str, str] | None:
