@@ -111,7 +111,7 @@ def _queue(commands: "Commands") -> None:
         ("delete", "Delete these; their senders are not told."),
     ):
         made = _command(acts, name, told, command=f"queue {name}")
-        _selecting(made)
+        _selecting(made, kept=name in ("retry", "delete"))
         made.add_argument("--all", action="store_true", help="every message")
         made.add_argument("--dry-run", action="store_true", help="say which, and change nothing")
     export = _command(acts, "export", "Copy messages to a file; they stay.", command="queue export")
@@ -124,7 +124,7 @@ def _queue(commands: "Commands") -> None:
     _command(acts, "start", "End `run --hold-queue`.", command="queue start")
 
 
-def _selecting(made: argparse.ArgumentParser) -> None:
+def _selecting(made: argparse.ArgumentParser, *, kept: bool = True) -> None:
     made.add_argument("ids", nargs="*", type=int, help="queue ids, as in the 250 reply")
     made.add_argument("--client", default="", metavar="ADDR|CIDR")
     made.add_argument("--from", default="", dest="from_", metavar="SENDER", help="an address, @domain, or <>")
@@ -133,10 +133,14 @@ def _selecting(made: argparse.ArgumentParser) -> None:
         "--next-hop",
         default="",
         metavar="HOP",
-        help="who answered last, or where it may go (known only while the agent runs)",
+        help="who answered last, or where it may go (known only while the agent runs), as `queue list` shows it: "
+        "smtp.contoso.com:25, [2001:db8::1]:25, mx:fabrikam.com, or no more than the host",
     )
     made.add_argument("--older", default="", metavar="AGE", help="received longer ago than 90s, 15m, 2h, 1d")
-    made.add_argument("--kept", action="store_true", help="failed and expired mail instead of the queue's")
+    if kept:
+        made.add_argument(
+            "--kept", action="store_true", help="failed and expired mail instead of the queue's"
+        )
 
 
 def _trace(commands: "Commands") -> None:

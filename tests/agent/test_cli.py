@@ -50,6 +50,8 @@ def state_dir(tmp_path: Path) -> Path:
         ("enroll", "--url", "http://127.0.0.1:1", "--token-file", "/nowhere", "--name", "mx1"),
         ("enroll", "--url", "http://127.0.0.1:1", "--token", "x", "--name", "mx1", "--label", "fra"),
         ("trace",),
+        ("queue", "hold", "--kept", "--all"),
+        ("queue", "release", "--kept", "7"),
     ],
 )
 def test_wrong_usage_exits_64(run: Run, arguments: tuple[str, ...]) -> None:

@@ -145,6 +145,8 @@ def test_the_queue_of_a_running_agent_is_asked_for_over_its_socket(
     exported = tmp_path / "mail"
     assert agent.command("queue", "export", "--file", str(exported)).returncode == 0
     assert b"hello" in exported.read_bytes()
+    assert OUTSIDE in agent.command("queue", "list", *map(str, range(1, 20_001))).stdout
+    assert agent.command("queue", "delete", "--kept", "--all").stdout.split() == ["done", "0"]
     assert agent.command("queue", "delete", "--client", "127.0.0.10", "--dry-run").stdout.split()[:2] == [
         "would",
         "1",

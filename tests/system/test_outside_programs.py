@@ -14,7 +14,7 @@ from deploy.demo.stack import Message, Stack
 from gatepost.documents import load_document
 from tests.support.waiting import wait_until
 
-LISTED, STRANGER = "127.0.0.10", "127.0.0.99"
+LISTED, USERS, STRANGER = "127.0.0.10", "127.0.0.30", "127.0.0.99"
 SENDER, OUTSIDE, OURS = "chris@contoso.com", "kate@fabrikam.com", "chris@contoso.com"
 BODY = "This is a test message"
 
@@ -44,12 +44,29 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def password(stack: Stack) -> str:
+    """The relay user's, who may send as SENDER."""
+    made = stack.client.connection.post("/v1/relay-users", {"name": "scanner", "senders": [SENDER]})
+    stack.publish(_with_tls(stack.example_text()))
+    return str(made["secret"])
+
+
+_FOR_USERS = {
+    "name": "Users",
+    "remote_ip_ranges": ["127.0.0.30"],
+    "auth_mechanism": ["Tls", "BasicAuth", "BasicAuthRequireTLS"],
+    "permission_groups": ["ExchangeUsers"],
+}
+
+
 def _with_tls(text: str) -> str:
-    """The example for one server, its connectors with a certificate and no tarpit."""
+    """The example for one server, its connectors with a certificate and no tarpit, and one more for relay users."""
     document = load_document(text)
     secured = {"tls_certificate_name": "relay.pem", "tarpit_interval": "00:00:00"}
     plain = document.model_dump(mode="json", exclude_defaults=True)
     plain["connectors"] = [connector | secured for connector in plain["connectors"]]
+    plain["connectors"].append(_FOR_USERS | secured | {"bindings": plain["connectors"][0]["bindings"]})
     plain["tests"] = [test for test in plain["tests"] if test["server"] == "mx1"]
     return str(plain)
 
@@ -106,6 +123,20 @@ def test_swaks_reaches_our_own_domain_from_anywhere(stack: Stack) -> None:
     assert _delivered(stack, "swaks to us").recipients == (OURS,)
 
 
+@needs("swaks")
+@pytest.mark.parametrize("mechanism", ["LOGIN", "PLAIN"])
+def test_swaks_logs_on_and_relays(stack: Stack, password: str, mechanism: str) -> None:
+    subject = f"swaks as a user with {mechanism}"
+    user = ("--tls", "--auth", mechanism, "--auth-user", "scanner")
+    sent = _swaks(stack, USERS, *user, "--auth-password", password, "--header", f"Subject: {subject}")
+    assert sent.returncode == 0, sent.stdout
+    _delivered(stack, subject)
+    refused = _swaks(stack, USERS, *user, "--auth-password", password[:-1])
+    assert refused.returncode == 28, refused.stdout  # authentication failed
+    assert "535 5.7.3" in refused.stdout
+    assert _swaks(stack, USERS).returncode == 23  # MAIL is refused without a user
+
+
 # --- nmap ------------------------------------------------------------------------------------------------------
 
 
@@ -154,6 +185,17 @@ def test_curl_relays_from_a_listed_host(stack: Stack, tmp_path: Path, options: t
     )
     assert sent.returncode == 0, sent.stderr
     _delivered(stack, subject)
+
+
+@needs("curl")
+def test_curl_logs_on_and_relays(stack: Stack, password: str, tmp_path: Path) -> None:
+    sent = _run(
+        *("curl", "-sS", f"smtp://127.0.0.1:{stack.port}/scanner", "--interface", USERS, "--ssl-reqd"),
+        *("--cacert", stack.folder / "ca.pem", "--user", f"scanner:{password}", "--mail-from", SENDER),
+        *("--mail-rcpt", OUTSIDE, "--upload-file", _mail(tmp_path, "curl as a user")),
+    )
+    assert sent.returncode == 0, sent.stderr
+    _delivered(stack, "curl as a user")
 
 
 @needs("curl")

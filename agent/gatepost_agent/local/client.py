@@ -1,5 +1,6 @@
 """The command line's end of the local socket."""
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gatepost_agent.errors import AgentError, UsageRefused
-from gatepost_agent.local.server import reachable
+from gatepost_agent.local.server import TOO_MANY, reachable
 from gatepost_agent.local.wire import Row, encode
 
 ANSWER_S = 60.0
+_ENDED = "the agent ended the connection before its answer was complete: see its log"
 
 
 class NotRunning(AgentError):
@@ -22,7 +24,8 @@ def ask(folder: Path, command: str, arguments: Mapping[str, Any] | None = None) 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(ANSWER_S)
         _connect(connection, folder)
-        connection.sendall(encode({"command": command, "arguments": dict(arguments or {})}))
+        with _talking():
+            connection.sendall(encode({"command": command, "arguments": dict(arguments or {})}))
         with connection.makefile("rb") as lines:
             for line in _told(lines):
                 message = json.loads(line)
@@ -31,14 +34,22 @@ def ask(folder: Path, command: str, arguments: Mapping[str, Any] | None = None) 
                 if "end" in message:
                     return
                 yield message["row"]
-    raise AgentError("the agent ended before its answer did: see its log")
+    raise AgentError(_ENDED)
 
 
 def _told(lines: Iterable[bytes]) -> Iterator[bytes]:
-    try:
+    with _talking():
         yield from lines
+
+
+@contextlib.contextmanager
+def _talking() -> Iterator[None]:
+    try:
+        yield
     except TimeoutError as error:
         raise AgentError(f"the agent has said nothing for {ANSWER_S:.0f} s: see its log") from error
+    except (BrokenPipeError, ConnectionResetError) as error:
+        raise AgentError(_ENDED) from error
 
 
 def _connect(connection: socket.socket, folder: Path) -> None:
@@ -47,5 +58,7 @@ def _connect(connection: socket.socket, folder: Path) -> None:
             connection.connect(path)
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError) as error:
         raise NotRunning(f"no agent runs on {folder.absolute()}") from error
+    except BlockingIOError as error:  # those that wait to be accepted are too many
+        raise AgentError(TOO_MANY) from error
     except PermissionError as error:
         raise AgentError(f"{folder.absolute()} is another user's: run this as the agent's user") from error

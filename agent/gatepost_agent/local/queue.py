@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from gatepost_agent.spool.messages import QueuedMessage
 from gatepost_agent.spool.spool import Spool
 
 BLOCK_BYTES = 64 * 1024
-ACTS = ("hold", "release", "retry", "delete")
+ON_THE_QUEUE_ALONE = ("hold", "release")
 
 
 def queue_commands(
@@ -27,7 +28,7 @@ def queue_commands(
     return {
         "queue list": desk.list,
         "queue show": desk.show,
-        **{f"queue {name}": desk.acting(act) for name, act in acts.items()},
+        **{f"queue {name}": desk.acting(name, act) for name, act in acts.items()},
         "queue export": desk.export,
         "queue import": desk.import_,
         "queue check": desk.check,
@@ -55,12 +56,11 @@ class _Desk:
             yield _whole(await self._spool.get(queue_id), self._clock(), self._hops)
         _tell(missing)
 
-    def acting(self, act: Callable[[Iterable[int]], Awaitable[int]]) -> Command:
+    def acting(self, name: str, act: Callable[[Iterable[int]], Awaitable[int]]) -> Command:
         async def run(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
-            chosen = selection(arguments)
-            if chosen.is_everything and not arguments.get("all"):
-                raise UsageRefused("say which messages: ids, a filter, or --all")
-            ids = [m.id for kept in (False, True) async for m in self._chosen(chosen, kept=kept)]
+            chosen = _meant(name, arguments)
+            places = (True,) if arguments.get("kept") else (False, True)
+            ids = [m.id for kept in places async for m in self._chosen(chosen, kept=kept)]
             missing = await self._missing(chosen.ids.difference(ids))
             if ids or not missing:
                 yield _would(ids) if arguments.get("dry_run") else {"done": await act(ids)}
@@ -69,7 +69,7 @@ class _Desk:
         return run
 
     async def export(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
-        """Blocks of the stream as base64."""
+        """Blocks of the stream as base64; what leaves meanwhile is passed over."""
         chosen = selection(arguments)
         kept = bool(arguments.get("kept"))
         ids = [message.id async for message in self._chosen(chosen, kept=kept)]
@@ -77,9 +77,13 @@ class _Desk:
         if arguments.get("dry_run"):
             yield _would(ids)
             return
-        async for block in self._spool.export(ids):
-            yield {"block": base64.b64encode(block).decode()}
-        yield {"done": len(ids)}
+        done = 0
+        for queue_id in ids:
+            with contextlib.suppress(NoSuchMessage):
+                async for block in self._spool.export([queue_id]):
+                    yield {"block": base64.b64encode(block).decode()}
+                done += 1
+        yield {"done": done}
 
     async def import_(self, arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
         path = Path(str(arguments.get("path") or ""))
@@ -117,6 +121,16 @@ class _Desk:
         async for message in self._spool.messages(kept=kept):
             if chosen.holds(message, now, self._hops):
                 yield message
+
+
+def _meant(name: str, arguments: Mapping[str, Any]) -> Selection:
+    """What an act is asked for. Raises UsageRefused."""
+    chosen = selection(arguments)
+    if arguments.get("kept") and name in ON_THE_QUEUE_ALONE:
+        raise UsageRefused(f"{name} takes no --kept: failed and expired mail is not delivered unless retried")
+    if chosen.is_everything and not arguments.get("all"):
+        raise UsageRefused("say which messages: ids, a filter, or --all")
+    return chosen
 
 
 async def _blocks(path: Path) -> AsyncIterator[bytes]:

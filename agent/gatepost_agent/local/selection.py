@@ -10,6 +10,7 @@ from gatepost_agent.errors import UsageRefused
 from gatepost_agent.spool.messages import QueuedMessage, RecipientStatus
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
+_HOP = re.compile(r"(mx:(?!\d+$))?(\[[^]]*\]|[^:]*)(:\d+)?", re.ASCII)  # `mx:25` is a smart host called mx
 _UNIT_S = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -45,7 +46,7 @@ class Selection(NamedTuple):
             and (not self.client or is_client(message.envelope.client, self.client))
             and (not self.sender or is_address(message.envelope.mail_from, self.sender))
             and (not self.recipient or any(is_address(r.address, self.recipient) for r in message.recipients))
-            and (not self.next_hop or any(self.next_hop in hop for hop in next_hops(message, hops)))
+            and (not self.next_hop or any(is_hop(hop, self.next_hop) for hop in next_hops(message, hops)))
             and now - message.received_at >= self.older_s
         )
 
@@ -104,3 +105,12 @@ def is_address(address: str, text: str) -> bool:
     if wanted == "<>":
         return not given
     return given.endswith(wanted) if wanted.startswith("@") else given == wanted
+
+
+def is_hop(hop: str, text: str) -> bool:
+    """The whole hop; `mx:`, the port and an address's brackets can be left out. Case does not matter."""
+    found = _HOP.fullmatch(hop.lower())
+    if found is None:
+        return text.lower() == hop.lower()
+    mx, host, port = found.groups(default="")
+    return text.lower().removeprefix(mx) in (host + port, host, host.strip("[]"))

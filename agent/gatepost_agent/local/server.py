@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 from gatepost_agent.errors import AgentError, UsageRefused
-from gatepost_agent.local.wire import MAX_REQUEST_BYTES, SOCKET, Command, decode_request, encode
+from gatepost_agent.local.wire import MAX_REQUEST_BYTES, SOCKET, Command, Request, decode_request, encode
 
 log = logging.getLogger(__name__)
 
 REQUEST_S = 10.0
 MAX_CALLERS = 16
+TOO_MANY = "too many commands at once: try again"
+_TOO_LARGE = f"the request is larger than {MAX_REQUEST_BYTES:,} octets: name fewer ids, or a filter"
 
 
 @contextlib.contextmanager
@@ -59,32 +61,60 @@ class _Desk:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._callers += 1
+        is_crowded = self._callers > MAX_CALLERS
         try:
-            if self._callers <= MAX_CALLERS and _is_us(writer):
-                await self._converse(reader, writer)
+            if _is_us(writer):
+                await self._converse(reader, writer, is_crowded=is_crowded)
+                await writer.drain()
         except (OSError, ValueError, TimeoutError) as error:
             log.info("a local caller was lost: %s", error)
         finally:
             self._callers -= 1
             writer.close()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        async with asyncio.timeout(REQUEST_S):
-            request = decode_request(await reader.readline())
-        command = self._commands.get(request.command)
+    async def _converse(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_crowded: bool
+    ) -> None:
         try:
-            if command is None:
-                raise UsageRefused(f"this agent knows no command {request.command!r}")
+            async with asyncio.timeout(REQUEST_S):
+                line = await _line(reader)
+            if is_crowded:
+                raise AgentError(TOO_MANY)
+            await self._carry_out(decode_request(line), writer)
+        except AgentError as error:
+            writer.write(encode({"error": str(error), "usage": isinstance(error, UsageRefused)}))
+
+    async def _carry_out(self, request: Request, writer: asyncio.StreamWriter) -> None:
+        command = self._commands.get(request.command)
+        if command is None:
+            raise UsageRefused(f"this agent knows no command {request.command!r}")
+        try:
             async for row in command(request.arguments):
                 writer.write(encode({"row": row}))
                 await writer.drain()
             writer.write(encode({"end": True}))
-        except AgentError as error:
-            writer.write(encode({"error": str(error), "usage": isinstance(error, UsageRefused)}))
+        except AgentError:
+            raise
         except Exception as error:
             log.exception("the local command %s failed", request.command)
-            writer.write(encode({"error": f"{type(error).__name__}: {error}", "usage": False}))
-        await writer.drain()
+            raise AgentError(f"{type(error).__name__}: {error}") from error
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """A request. What is too large is read to its end: only then does its caller listen. Raises UsageRefused."""
+    is_too_large = False
+    while True:
+        try:
+            line = await reader.readuntil()
+        except asyncio.LimitOverrunError as error:
+            is_too_large = True
+            await reader.readexactly(error.consumed)
+        except asyncio.IncompleteReadError as error:
+            raise ValueError("a request without an end") from error
+        else:
+            if is_too_large:
+                raise UsageRefused(_TOO_LARGE)
+            return line
 
 
 def _is_us(writer: asyncio.StreamWriter) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 SOCKET = "agent.sock"
-MAX_REQUEST_BYTES = 64 * 1024
+MAX_REQUEST_BYTES = 1024 * 1024  # the ids of 100,000 messages
 MAX_LINE_BYTES = 4 * 1024 * 1024
 
 Row = dict[str, Any]

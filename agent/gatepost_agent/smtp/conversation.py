@@ -135,16 +135,16 @@ class Conversation:
             fill=host.spool.fill(),
             denied=current.denied.lookup(session.remote.address) if current.denied.denials else None,
         )
-        rates = host.rates.states
+        rates = host.rates
         if not rates:
             return usage
         connector, client = self._place
         return usage._replace(
-            messages=rates.get((Limit.MESSAGES, connector, client)),
-            user_messages=rates.get((Limit.USER_MESSAGES, connector, session.principal)),
-            connections=rates.get((Limit.CONNECTIONS, connector, client)),
-            recipients=rates.get((Limit.RECIPIENTS, connector, client)),
-            logon_failures=rates.get((Limit.LOGON_FAILURES, "", client)),
+            messages=rates.get(Limit.MESSAGES, connector, client),
+            user_messages=rates.get(Limit.USER_MESSAGES, connector, session.principal),
+            connections=rates.get(Limit.CONNECTIONS, connector, client),
+            recipients=rates.get(Limit.RECIPIENTS, connector, client),
+            logon_failures=rates.get(Limit.LOGON_FAILURES, "", client),
         )
 
     def _step(self, event: Event, others: Others | None = None) -> Decision:
@@ -157,11 +157,11 @@ class Conversation:
                     sessions_open=others.sessions_open,
                     session_cap=self._host.session_cap,
                     arrivals_per_minute=self._host.arrivals_per_minute,
-                    arrivals=self._host.rates.states.get((Limit.ARRIVALS, "", "")),
+                    arrivals=self._host.rates.get(Limit.ARRIVALS, "", ""),
                 )
             decision = self.session.step(event, usage)
             if decision.charges and self._counted:
-                self._host.rates.book(decision.charges, usage.now)
+                self._host.rates.book(decision.charges)
             self._account.note(event, decision)
         except Exception as error:  # noqa: BLE001 - as in `run`
             return self._failed(error)

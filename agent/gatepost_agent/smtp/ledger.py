@@ -3,7 +3,6 @@
 The whole concurrency rule: a session reads its usage, steps and books the charges in one turn of the loop.
 """
 
-import heapq
 from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
@@ -13,6 +12,8 @@ from gatepost.policy.dialogue.decision import Charge, Limit
 T = TypeVar("T")
 
 MAX_RATES = 100_000
+KEPT_S = 120.0
+"""Longer than any state of a rate lies ahead of the clock: a minute and half a step."""
 
 
 class Place(NamedTuple):
@@ -62,25 +63,39 @@ RateKey = tuple[Limit, str, str]
 
 
 class Rates:
-    """States of rates by (limit, connector, key). A state that lies in the past is the same as none."""
+    """States of rates by (limit, connector, key), in two generations: the older one is forgotten as a whole.
+
+    A state is worth keeping for KEPT_S at most. Only a flood from very many addresses fills a generation before that,
+    and costs no look at all of them.
+    """
 
     def __init__(self, limit: int = MAX_RATES) -> None:
-        self._limit = limit
-        self.states: dict[RateKey, float] = {}
+        self._most = limit // 2
+        self._young: dict[RateKey, float] = {}
+        self._old: dict[RateKey, float] = {}
+        self._began = 0.0
 
-    def book(self, charges: Iterable[Charge], now: float) -> None:
-        """Store what the decisions said. now: seconds since 1970."""
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, limit: Limit, connector: str, key: str) -> float | None:
+        """The state that was booked last; None when nothing is."""
+        at = limit, connector, key
+        state = self._young.get(at)
+        return self._old.get(at) if state is None else state
+
+    def book(self, charges: Iterable[Charge]) -> None:
+        """Store what a decision said."""
         for limit, connector, key, state in charges:
-            self.states[limit, connector, key] = state
-        if len(self.states) > self._limit:
-            self.prune(now)
+            self._young[limit, connector, key] = state
+        if len(self._young) >= self._most:
+            self._begin_generation()
 
-    def prune(self, now: float) -> None:
-        """Forget what has run out; if there are still too many, a tenth that would run out first.
+    def age(self, now: float) -> None:
+        """Forget what has run out. now: seconds since 1970."""
+        if abs(now - self._began) > KEPT_S:  # or the clock was set
+            self._began = now
+            self._begin_generation()
 
-        Only a flood from very many addresses gets that far, and it loses the states that matter least.
-        """
-        self.states = {key: state for key, state in self.states.items() if state > now}
-        if len(self.states) > self._limit:
-            for key in heapq.nsmallest(self._limit // 10 + 1, self.states, key=lambda key: self.states[key]):
-                del self.states[key]
+    def _begin_generation(self) -> None:
+        self._old, self._young = self._young, {}

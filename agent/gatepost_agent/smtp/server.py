@@ -248,7 +248,7 @@ class SmtpServer:
             await self._write_protocol_log()
             if beat % FLUSH_S == 0:
                 await self._flush()
-                self._host.rates.prune(self._host.clock())
+                self._host.rates.age(self._host.clock())
 
     async def _flush(self) -> None:
         await self._write_protocol_log()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from gatepost_agent.spool.codec import from_values, to_values
 from gatepost_agent.spool.core import Core
-from gatepost_agent.spool.errors import DamagedBody, NoSuchMessage, Unreadable
+from gatepost_agent.spool.errors import DamagedBody, NoSuchMessage, SpoolError, Unreadable
 from gatepost_agent.spool.incoming import Incoming
 from gatepost_agent.spool.messages import QueuedMessage
 from gatepost_agent.spool.reading import read_body
@@ -35,56 +35,78 @@ class Imported(NamedTuple):
 
 async def export_messages(core: Core, ids: Iterable[int]) -> AsyncIterator[bytes]:
     """See Spool.export."""
-    store_id = await core.writer.call(lambda store: store.store_id)
     for queue_id in ids:
-        found = await core.writer.call(_one(queue_id))
-        if not found:
-            raise NoSuchMessage(queue_id)
-        message = found[0]
+        store_id, message = await _found(core, queue_id)
+        body = _padded(core, message)
+        first = await anext(body, b"")  # before its record: the message may be on its way out
         values = to_values(message._replace(body_at=None))
         origin = message.origin or f"{store_id}:{message.id}"
         yield json.dumps({"gatepost_message": _RECORD, "origin": origin, **values}).encode("ascii") + b"\n"
-        async for block in _padded(core, message):
+        yield first
+        async for block in body:
             yield block
         yield b"\n"
 
 
-def _one(queue_id: int) -> Any:
-    return lambda store: store.messages([queue_id])
+async def _found(core: Core, queue_id: int) -> tuple[str, QueuedMessage]:
+    """The store's id and a message. Raises NoSuchMessage."""
+    store_id, found = await core.writer.call(lambda store: (store.store_id, store.messages([queue_id])))
+    if not found:
+        raise NoSuchMessage(queue_id)
+    return store_id, found[0]
 
 
 async def _padded(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
-    """The body; a damaged one keeps its length, so that the next record is found, and is refused by its crc32."""
+    """The body; a damaged one keeps its length, so that the next record is found, and is refused by its crc32.
+
+    Raises NoSuchMessage, before the first block, when the message has left meanwhile.
+    """
     sent = 0
     try:
         async for block in read_body(core, message):
             sent += len(block)
             yield block
     except DamagedBody:
+        if not sent:
+            await _found(core, message.id)
         yield bytes(message.size - sent)
 
 
 async def import_messages(core: Core, receiver: Receiver, blocks: AsyncIterable[bytes]) -> Imported:
     """See Spool.import_."""
-    stream = _Stream(blocks)
-    added = known = 0
-    refused: list[str] = []
-    while line := await stream.line():
-        origin, message = _record(line)
-        if await core.writer.call(_known(origin)):
-            known += 1
-            await _skip(stream, message)
-            continue
-        incoming = receiver.receive(receiver.adopted(message, origin))
-        try:
-            await _copy(stream, message, incoming)
-            await incoming.commit(message.message_id)
-            added += 1
-        except DamagedBody as error:
-            refused.append(f"message {origin}: {error}")
-        finally:
-            await incoming.abandon()
-    return Imported(added, known, tuple(refused))
+    stream, done = _Stream(blocks), Imported(0, 0, ())
+    try:
+        while line := await stream.line():
+            one = await _import(core, receiver, stream, line)
+            done = Imported(done.added + one.added, done.known + one.known, done.refused + one.refused)
+    except SpoolError as error:
+        error.args = (f"{error}; {_so_far(done)}",)
+        raise
+    return done
+
+
+def _so_far(done: Imported) -> str:
+    return (
+        f"before that, messages that came in: {done.added}, and that were here already: {done.known}; "
+        "importing the whole file again is safe, it adds nothing twice"
+    )
+
+
+async def _import(core: Core, receiver: Receiver, stream: "_Stream", line: bytes) -> Imported:
+    """One message."""
+    origin, message = _record(line)
+    if await core.writer.call(_known(origin)):
+        await _skip(stream, message)
+        return Imported(0, 1, ())
+    incoming = receiver.receive(receiver.adopted(message, origin))
+    try:
+        await _copy(stream, message, incoming)
+        await incoming.commit(message.message_id)
+    except DamagedBody as error:
+        return Imported(0, 0, (f"message {origin}: {error}",))
+    finally:
+        await incoming.abandon()
+    return Imported(1, 0, ())
 
 
 def _record(line: bytes) -> tuple[str, QueuedMessage]:

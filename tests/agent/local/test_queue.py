@@ -137,6 +137,59 @@ def test_a_failed_message_is_kept_and_can_be_tried_again(tmp_path: Path) -> None
     asyncio.run(story())
 
 
+async def _one_queued_and_one_kept(spool: Spool) -> tuple[int, int]:
+    failed = await _put(spool, "10.0.0.1", "kate@fabrikam.com")
+    await spool.take(1)
+    await spool.settle(failed, [Outcome("kate@fabrikam.com", Result.NEVER, "550 no", "hop:25")])
+    return await _put(spool, "10.0.0.1", "kim@fabrikam.com"), failed
+
+
+@pytest.mark.parametrize("given", [{"all": True}, {"client": "10.0.0.1"}])
+def test_deleting_what_is_kept_leaves_the_queue_alone(tmp_path: Path, given: dict[str, Any]) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            waiting, failed = await _one_queued_and_one_kept(spool)
+            asked = {"kept": True, **given}
+            would = await _told(spool, "queue delete", {**asked, "dry_run": True})
+            assert would == [{"would": 1, "ids": [failed]}]
+            assert await _told(spool, "queue delete", {"kept": True, "ids": [waiting]}) == [{"done": 0}]
+            assert await _told(spool, "queue delete", asked) == [{"done": 1}]
+            assert [row["id"] for row in await _told(spool, "queue list")] == [waiting]
+            assert await _told(spool, "queue list", {"kept": True}) == []
+
+    asyncio.run(story())
+
+
+def test_deleting_everything_takes_what_is_kept_as_well(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            await _one_queued_and_one_kept(spool)
+            assert await _told(spool, "queue delete", {"all": True}) == [{"done": 2}]
+
+    asyncio.run(story())
+
+
+def test_retrying_what_is_kept_leaves_the_schedule_of_the_queue_alone(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            _, failed = await _one_queued_and_one_kept(spool)
+            asked = {"kept": True, "all": True, "dry_run": True}
+            assert await _told(spool, "queue retry", asked) == [{"would": 1, "ids": [failed]}]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("command", ["hold", "release"])
+def test_what_is_kept_can_neither_be_held_nor_released(tmp_path: Path, command: str) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "spool"):
+            waiting, _ = await _one_queued_and_one_kept(spool)
+            with pytest.raises(UsageRefused, match=f"{command} takes no --kept: .* is not delivered"):
+                await _told(spool, f"queue {command}", {"kept": True, "ids": [waiting]})
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize("command", ["hold", "release", "retry", "delete"])
 def test_no_act_on_everything_by_accident(tmp_path: Path, command: str) -> None:
     async def story() -> None:
@@ -170,6 +223,25 @@ def test_export_and_import_move_mail_once(tmp_path: Path) -> None:
             with pytest.raises(AgentError, match="not an exported message"):
                 await _told(spool, "queue import", {"path": str(tmp_path / "junk")})
             assert await _told(spool, "queue check") == []
+
+    asyncio.run(story())
+
+
+def test_an_export_passes_over_what_is_delivered_meanwhile_and_counts_the_rest(tmp_path: Path) -> None:
+    async def story() -> None:
+        async for spool in _opened(tmp_path / "one"):
+            for recipient in ("kate@fabrikam.com", "kim@fabrikam.com", "tony@fabrikam.com"):
+                await _put(spool, "10.0.0.1", recipient)
+            rows = queue_commands(spool)["queue export"]({})
+            begun = await anext(rows)
+            _, second, _ = await spool.take(3)
+            await spool.settle(second.id, [Outcome("kim@fabrikam.com", Result.DONE, "250 ok", "hop:25")])
+            *blocks, last = [begun, *[row async for row in rows]]
+            assert last == {"done": 2}
+            (tmp_path / "mail").write_bytes(b"".join(base64.b64decode(row["block"]) for row in blocks))
+        async for spool in _opened(tmp_path / "two"):
+            arguments = {"path": str(tmp_path / "mail")}
+            assert await _told(spool, "queue import", arguments) == [{"done": 2, "known": 0, "refused": []}]
 
     asyncio.run(story())
 

@@ -4,7 +4,7 @@ import pytest
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.errors import UsageRefused
-from gatepost_agent.local.selection import age_s, selection
+from gatepost_agent.local.selection import age_s, is_hop, selection
 from gatepost_agent.spool.messages import QueuedMessage, RecipientState, RecipientStatus
 
 NOW = 10_000.0
@@ -49,6 +49,39 @@ MESSAGE = QueuedMessage(
 )
 def test_all_that_is_given_must_hold(arguments: dict[str, object], *, held: bool) -> None:
     assert selection(arguments).holds(MESSAGE, NOW) is held
+
+
+@pytest.mark.parametrize(
+    ("hop", "meant", "not_meant"),
+    [
+        ("10.0.0.1:25", ["10.0.0.1:25", "10.0.0.1"], ["10.0.0.1:2", "0.0.0.1", "10.0.0.1:", "mx:10.0.0.1"]),
+        ("10.0.0.10:25", ["10.0.0.10"], ["10.0.0.1", "10.0.0.1:25", "25", ":25"]),
+        ("110.0.0.1:25", ["110.0.0.1"], ["10.0.0.1", "10.0.0.1:25"]),
+        ("smtp.contoso.com:25", ["SMTP.contoso.com:25"], ["contoso.com", "smtp", "smtp.contoso.com:587"]),
+        (
+            "[2001:db8::1]:25",
+            ["[2001:DB8::1]:25", "[2001:db8::1]", "2001:db8::1"],
+            ["2001:db8::1:25", "2001", "db8::1", "[2001:db8::1]:2"],
+        ),
+        ("mx:fabrikam.com", ["mx:fabrikam.com", "MX:Fabrikam.com", "fabrikam.com"], ["mx", "mx:", "kam.com"]),
+        (
+            "mx:fabrikam.com:587",
+            ["mx:fabrikam.com:587", "fabrikam.com:587", "fabrikam.com", "mx:fabrikam.com"],
+            ["fabrikam.com:25", "587"],
+        ),
+        ("mx:[10.0.0.1]", ["mx:[10.0.0.1]", "[10.0.0.1]", "10.0.0.1"], ["10.0.0.1:25"]),
+        ("fabrikam.com:25", ["fabrikam.com"], ["mx:fabrikam.com", "mx:fabrikam.com:25"]),
+        ("mx:25", ["mx", "mx:25"], ["25"]),
+    ],
+)
+def test_a_next_hop_is_meant_whole_or_by_its_host(hop: str, meant: list[str], not_meant: list[str]) -> None:
+    assert [text for text in meant + not_meant if is_hop(hop, text)] == meant
+
+
+def test_mail_of_hops_whose_names_hold_another_s_is_not_taken_along() -> None:
+    behind = MESSAGE._replace(recipients=(RecipientState("kate@fabrikam.com", next_hop="10.0.0.10:25"),))
+    assert not selection({"next_hop": "10.0.0.1"}).holds(behind, NOW)
+    assert selection({"next_hop": "10.0.0.10"}).holds(behind, NOW)
 
 
 def test_nothing_given_is_everything() -> None:

@@ -1,8 +1,10 @@
 """The local socket: for us alone, one request at a time, errors as answers."""
 
 import asyncio
+import socket
 import stat
-from collections.abc import AsyncIterator, Mapping
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from gatepost_agent.errors import AgentError, UsageRefused
 from gatepost_agent.local import client
 from gatepost_agent.local.client import NotRunning, ask
-from gatepost_agent.local.server import serving
+from gatepost_agent.local.server import MAX_CALLERS, serving
 from gatepost_agent.local.wire import Row
 
 
@@ -38,7 +40,11 @@ async def _be_silent(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
     yield {}
 
 
-COMMANDS = {"count": _count, "refuse": _refuse, "break": _break, "be silent": _be_silent}
+async def _echo(arguments: Mapping[str, Any]) -> AsyncIterator[Row]:
+    yield {"ids": len(arguments["ids"])}
+
+
+COMMANDS = {"count": _count, "refuse": _refuse, "break": _break, "be silent": _be_silent, "echo": _echo}
 
 
 def asked(folder: Path, command: str, **arguments: Any) -> list[Row]:
@@ -88,6 +94,71 @@ def test_nobody_home_is_said_plainly(tmp_path: Path) -> None:
         list(ask(tmp_path, "count"))
 
 
+def test_a_hundred_thousand_ids_are_one_request(tmp_path: Path) -> None:
+    ids = list(range(1_000_000, 1_100_000))
+    assert asked(tmp_path, "echo", ids=ids) == [{"ids": 100_000}]
+
+
+@pytest.mark.parametrize("octets", [1_100_000, 2_000_000, 20_000_000])
+def test_a_request_that_is_too_large_is_told_so_and_leaves_the_agent_as_it_was(
+    tmp_path: Path, octets: int
+) -> None:
+    with pytest.raises(UsageRefused, match="larger than 1,048,576 octets: name fewer ids, or a filter"):
+        asked(tmp_path, "echo", ids=["x" * octets])
+    assert asked(tmp_path, "count", to=1) == [{"number": 0}]
+
+
+def test_one_caller_too_many_is_told_to_try_again(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with serving(tmp_path, COMMANDS):
+            path = str(tmp_path / "agent.sock")
+            others = [(await asyncio.open_unix_connection(path))[1] for _ in range(MAX_CALLERS)]
+            try:
+                with pytest.raises(AgentError, match="too many commands at once: try again"):
+                    await asyncio.to_thread(lambda: list(ask(tmp_path, "echo", {"ids": [7] * 200_000})))
+            finally:
+                for other in others:
+                    other.close()
+
+    asyncio.run(story())
+
+
+def test_callers_that_nobody_accepts_any_more_are_told_to_try_again(tmp_path: Path) -> None:
+    with _listening(tmp_path), socket.socket(socket.AF_UNIX) as waiting:
+        waiting.connect(str(tmp_path / "agent.sock"))
+        with pytest.raises(AgentError, match="too many commands at once: try again"):
+            list(ask(tmp_path, "count", {"to": 1}))
+
+
+def _listening(folder: Path) -> socket.socket:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(str(folder / "agent.sock"))
+    listening.listen(0)
+    return listening
+
+
+def _hang_up(connection: socket.socket) -> None:
+    connection.close()
+
+
+def _hang_up_after_a_word(connection: socket.socket) -> None:
+    connection.recv(1)
+    connection.close()  # with the rest unread: a reset
+
+
+@pytest.mark.parametrize("ending", [_hang_up, _hang_up_after_a_word])
+@pytest.mark.parametrize("ids", [1, 1_000_000])
+def test_an_agent_that_hangs_up_is_said_to_have_done_so(
+    tmp_path: Path, ending: Callable[[socket.socket], None], ids: int
+) -> None:
+    with _listening(tmp_path) as listening:
+        agent = threading.Thread(target=lambda: ending(listening.accept()[0]))
+        agent.start()
+        with pytest.raises(AgentError, match="the agent ended the connection before its answer"):
+            list(ask(tmp_path, "count", {"ids": [7] * ids}))
+        agent.join()
+
+
 def test_a_socket_left_by_a_killed_agent_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "agent.sock").touch()
     assert asked(tmp_path, "count", to=1) == [{"number": 0}]
@@ -99,7 +170,7 @@ def test_a_long_folder_name_is_no_obstacle(tmp_path: Path) -> None:
     assert asked(deep, "count", to=1) == [{"number": 0}]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"not json\n", b"[]\n", b'{"command": 5}\n', b"x" * 100_000])
+@pytest.mark.parametrize("line", [b"\n", b"not json\n", b"[]\n", b'{"command": 5}\n', b"x" * 100_000 + b"\n"])
 def test_nonsense_ends_the_call_and_nothing_else(tmp_path: Path, line: bytes) -> None:
     async def story() -> None:
         async with serving(tmp_path, COMMANDS):

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from gatepost_agent.spool import transfer
+from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import NoSuchMessage, NotStored, Unreadable
-from gatepost_agent.spool.messages import Result, SpoolLimits
+from gatepost_agent.spool.messages import QueuedMessage, Result, SpoolLimits
+from gatepost_agent.spool.reading import read_body
 from gatepost_agent.spool.spool import Spool
 from tests.agent.spool.samples import body_of, kept, opened, outcome, queued, read, receive, run
 
@@ -115,6 +118,44 @@ def test_a_body_that_is_lost_here_is_exported_in_its_length_and_refused_there(tm
     run(story())
 
 
+def test_a_message_that_goes_after_its_record_has_begun_is_exported_whole(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "a") as a, opened(tmp_path / "b") as b:
+            stored = await receive(a, body_of(1))
+            stream = a.export([stored.internal_id])
+            record = await anext(stream)
+            await a.delete([stored.internal_id])
+            whole = record + b"".join([block async for block in stream])
+            assert await b.import_(blocks_of(whole)) == (1, 0, ())
+            (message,) = (await queued(b)).values()
+            assert await read(b, message) == body_of(1)
+
+    run(story())
+
+
+@pytest.mark.parametrize("size", [600, 200_000])
+def test_a_message_that_goes_before_its_body_is_read_leaves_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as spool:
+            stored = await receive(spool, body_of(1, size))
+
+            async def gone(core: Core, message: QueuedMessage) -> AsyncIterator[bytes]:
+                await spool.delete([message.id])
+                core.bodies.remove([message.id])  # at once, where the spool does it soon
+                async for block in read_body(core, message):
+                    yield block
+
+            monkeypatch.setattr(transfer, "read_body", gone)
+            written = []
+            with pytest.raises(NoSuchMessage):
+                written += [block async for block in spool.export([stored.internal_id])]
+            assert written == []
+
+    run(story())
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -146,9 +187,24 @@ def test_an_import_into_a_full_spool_stops_and_can_be_repeated(tmp_path: Path) -
             ids = [(await receive(a, body_of(n))).internal_id for n in range(3)]
             stream = await exported(a, *ids)
         async with opened(tmp_path / "b", SpoolLimits(max_messages=2)) as b:
-            with pytest.raises(NotStored):
+            with pytest.raises(
+                NotStored, match=r"its bounds; before that, messages that came in: 2, .* safe"
+            ):
                 await b.import_(blocks_of(stream))
         async with opened(tmp_path / "b") as b:
+            assert await b.import_(blocks_of(stream)) == (1, 2, ())
+
+    run(story())
+
+
+def test_an_import_of_half_a_file_says_what_came_in_and_can_be_repeated(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "a") as a, opened(tmp_path / "b") as b:
+            ids = [(await receive(a, body_of(n))).internal_id for n in range(3)]
+            await b.import_(blocks_of(await exported(a, ids[0])))
+            stream = await exported(a, *ids)
+            with pytest.raises(Unreadable, match=r"came in: 1, and that were here already: 1; .* is safe"):
+                await b.import_(blocks_of(stream[:-100]))
             assert await b.import_(blocks_of(stream)) == (1, 2, ())
 
     run(story())
