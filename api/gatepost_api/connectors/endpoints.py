@@ -3,9 +3,10 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict
 
 from gatepost.policy.model.connector import ReceiveConnector
+from gatepost.policy.model.usage import refuse_usage
 from gatepost_api.auth import Operator, Viewer
 from gatepost_api.connectors import service
 from gatepost_api.connectors.schemas import ConnectorRange
@@ -19,6 +20,8 @@ from gatepost_api.routing import noun
 
 router = noun("/connectors", "connectors")
 KIND = "connectors"
+Settings = Annotated[ReceiveConnector, BeforeValidator(refuse_usage)]
+Changes = Annotated[dict[str, Any], BeforeValidator(refuse_usage)]
 
 
 class ReceiveConnectorOut(ReceiveConnector):
@@ -51,7 +54,7 @@ async def get_connector(caller: Viewer, session: ReadSession, piece_id: str) -> 
 
 @router.put("/{piece_id}", response_model=ReceiveConnectorOut)
 async def replace_connector(
-    caller: Operator, session: WriteSession, match: IfMatch, piece_id: str, body: ReceiveConnector
+    caller: Operator, session: WriteSession, match: IfMatch, piece_id: str, body: Settings
 ) -> Response:
     """Sets every setting; another name is a rename, and the id stays."""
     return json_of(await pieces.replace(session, caller, (KIND, piece_id), match, body))
@@ -59,7 +62,7 @@ async def replace_connector(
 
 @router.patch("/{piece_id}", response_model=ReceiveConnectorOut)
 async def change_connector(
-    caller: Operator, session: WriteSession, match: IfMatch, piece_id: str, body: dict[str, Any]
+    caller: Operator, session: WriteSession, match: IfMatch, piece_id: str, body: Changes
 ) -> Response:
     """JSON Merge Patch (RFC 7396): null resets a setting to its default."""
     return json_of(await pieces.patch(session, caller, (KIND, piece_id), match, body))

@@ -20,6 +20,7 @@ from gatepost_api.etags import Precondition
 from gatepost_api.tables import DraftObject, Server
 
 KIND = "connectors"
+RELAYING = (Right.SUBMIT, Right.ANY_RECIPIENT)  # without one of them nobody can relay
 
 
 async def make_default(
@@ -66,8 +67,10 @@ async def set_anonymous_relay(
 ) -> DraftObject:
     """Configure the connector by one method; what the other method had set is taken back.
 
-    Conflict on a default connector. Source: the article, which wants a dedicated connector for relay.
+    Conflict on a default connector, and where a denial would win. Source: the article, which wants a dedicated
+    connector for relay.
     """
+    await draft_rows.draft_row(session, lock=True)  # what is kept of the permissions must not change meanwhile
     row = await pieces.get(session, KIND, piece_id)
     if is_default(row.body):
         raise Conflict(
@@ -75,6 +78,7 @@ async def set_anonymous_relay(
             "open relay. Create a dedicated connector that lists the hosts that may relay; the most specific range "
             "wins, so it may share the bindings."
         )
+    _refuse_denied(row, ANONYMOUS if method == "anonymous" else EXTERNALLY_SECURED)
     changes = anonymous(row.body) if method == "anonymous" else externally_secured(row.body)
     return await pieces.patch(session, caller, (KIND, piece_id), match, changes)
 
@@ -103,6 +107,19 @@ def externally_secured(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _others(body: dict[str, Any]) -> list[Any]:
-    """Explicit permissions of principals that neither method is about."""
+    """Explicit permissions that neither method gave: those of other principals, and every denial."""
     both = {ANONYMOUS, EXTERNALLY_SECURED}
-    return [entry for entry in body.get("permissions", []) if entry["principal"] not in both]
+    given = body.get("permissions", [])
+    return [entry for entry in given if entry.get("deny") or entry["principal"] not in both]
+
+
+def _refuse_denied(row: DraftObject, principal: str) -> None:
+    """Conflict when the principal is denied what relay needs: an inherited denial loses, an explicit one wins."""
+    for entry in row.body.get("permissions", []):
+        wins = entry["principal"] == principal and entry.get("deny") and not entry.get("inherited")
+        denied = [right for right in entry["rights"] if wins and right in RELAYING]
+        if denied:
+            raise Conflict(
+                f"{row.name!r} denies {', '.join(denied)} to {principal} explicitly, which wins over what this would "
+                "allow: nobody could relay. Remove that permission first."
+            )

@@ -81,12 +81,90 @@ def test_anonymous_and_externally_secured_are_refused_together() -> None:
         ({"max_recipients": 5}, "/max_recipients Extra inputs are not permitted 5 Remove this field"),
         ({"servers": ["site=fra=x"]}, "server selector"),
         ({"name": " x"}, "/name not a name"),
-        ({"usage": "Relay"}, "not a usage type"),
+        ({"usage": "Relay"}, "/usage not a usage type Relay"),
+        ({"max_hop_count": True}, "/max_hop_count not a number true Write a whole number."),
+        ({"max_protocol_errors": False}, "/max_protocol_errors not a number false Write a whole number."),
+        ({"tls_minimum_version": 1.4}, "/tls_minimum_version Input should be '1.0'"),
+        ({"permissions": [{"principal": "user:", "rights": ["ms-Exch-SMTP-Submit"]}]}, "/permissions/0/principal not"),
         ({"proxy_protocol": True}, "PROXY protocol is not supported"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_is_named_with_its_value_and_remedy(settings: dict[str, Any], says: str) -> None:
     assert says in refusal(**settings)
+
+
+_SECURED: dict[str, Any] = {
+    "auth_mechanism": ["ExternalAuthoritative"],
+    "permission_groups": ["ExchangeServers"],
+}
+_SUBMIT = {"rights": ["ms-Exch-SMTP-Submit"]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "pointer", "value"),
+    [
+        ({"connection_timeout": "00:01:00"}, "/connection_timeout", "00:01:00"),
+        ({"connection_inactivity_timeout": "00:10:00"}, "/connection_inactivity_timeout", "00:10:00"),
+        ({"require_tls": True}, "/require_tls", "true"),
+        ({"auth_mechanism": ["BasicAuthRequireTLS", "Tls"]}, "/auth_mechanism", "BasicAuthRequireTLS, Tls"),
+        ({"auth_mechanism": "Tls, BasicAuth, BasicAuthRequireTLS"}, "/auth_mechanism", "BasicAuthRequireTLS"),
+        ({"auth_mechanism": "ExternalAuthoritative"}, "/auth_mechanism", "ExternalAuthoritative"),
+        (_SECURED | {"auth_mechanism": "ExternalAuthoritative, BasicAuth"}, "/auth_mechanism", "BasicAuth"),
+        (
+            _SECURED | {"permission_groups": "ExchangeServers, AnonymousUsers"},
+            "/permission_groups",
+            "AnonymousUsers",
+        ),
+        (
+            _SECURED | {"permissions": [{"principal": "user:a"} | _SUBMIT, {"principal": "S-1-5-7"} | _SUBMIT]},
+            "/permissions/1/principal",
+            ANONYMOUS,
+        ),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_stand_together_are_refused_at_one_of_them(
+    settings: dict[str, Any], pointer: str, value: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        connector(**settings)
+    found = faults(caught.value, {"name": "Relay", "bindings": ["0.0.0.0:25"]} | settings)
+    assert [(fault.pointer, fault.value) for fault in found] == [(pointer, value)]
+
+
+_LIMITS = [
+    name for name, field in ReceiveConnector.model_fields.items() if "unlimited" in str(field.annotation)
+]
+
+
+@pytest.mark.parametrize("setting", _LIMITS)
+def test_every_limit_takes_unlimited_in_any_case_a_number_and_its_digits(setting: str) -> None:
+    assert getattr(connector(**{setting: " Unlimited"}), setting) == "unlimited"
+    assert getattr(connector(**{setting: 10000}), setting) == 10000
+    assert getattr(connector(**{setting: "10000"}), setting) == 10000
+
+
+def test_the_limits_are_those_that_exchange_calls_unlimited_and_ours() -> None:
+    assert _LIMITS == [
+        "max_inbound_connection",
+        "max_inbound_connection_per_source",
+        "message_rate_limit",
+        "connection_rate_limit",
+        "recipient_rate_limit",
+        "max_protocol_errors",
+    ]
+
+
+_NUMBERS = [name for name, given in connector() if isinstance(given, int) and not isinstance(given, bool)]
+
+
+@pytest.mark.parametrize("setting", sorted({*_LIMITS, *_NUMBERS}))
+def test_a_boolean_is_no_number(setting: str) -> None:
+    assert refusal(**{setting: True}) == f"/{setting} not a number true Write a whole number."
+
+
+@pytest.mark.parametrize("given", ["1.0", "1.1", "1.2", "1.3"])
+def test_a_tls_version_that_yaml_reads_as_a_number_is_its_text(given: str) -> None:
+    assert connector(tls_minimum_version=float(given)) == connector(tls_minimum_version=given)
 
 
 @pytest.mark.parametrize("setting", UNSUPPORTED)

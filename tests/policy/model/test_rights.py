@@ -89,6 +89,9 @@ def test_unknown_names_are_refused_with_the_known_ones() -> None:
     for parse, text in (
         (rights.parse_right, "ms-Exch-SMTP-Everything"),
         (rights.parse_principal, r"CONTOSO\Printers"),
+        (rights.parse_principal, "user:"),
+        (rights.parse_principal, "User: "),
+        (rights.parse_principal, "user:" + "a" * 65),
         (rights.parse_group, "Everyone"),
         (rights.parse_group, "Custom"),
     ):

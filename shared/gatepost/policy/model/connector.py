@@ -36,6 +36,8 @@ from gatepost.policy.model.tolerances import Tolerance, parse_tolerance
 from gatepost.policy.model.unsupported import drop_unsupported
 from gatepost.policy.model.usage import seed_usage
 from gatepost.policy.model.values import (
+    LIMIT,
+    NUMBER,
     BindingText,
     Domain,
     FileName,
@@ -44,6 +46,8 @@ from gatepost.policy.model.values import (
     Note,
     Size,
     TimeSpan,
+    TlsVersion,
+    Unlimited,
     between,
     between_sizes,
 )
@@ -177,7 +181,7 @@ class ReceiveConnector(Configured):
     ] = (AuthMechanism.TLS,)
     require_tls: bool = False
     tls_certificate_name: FileName | None = None
-    tls_minimum_version: Literal["1.0", "1.1", "1.2", "1.3"] = "1.2"
+    tls_minimum_version: TlsVersion = "1.2"
     """Ours: the oldest TLS version taken here, for old printers."""
     tls_ciphers: Annotated[str, Field(max_length=512), AfterValidator(_ciphers)] = ""
     """Ours: an OpenSSL cipher list for this connector; empty: the library's."""
@@ -186,20 +190,20 @@ class ReceiveConnector(Configured):
     connection_inactivity_timeout: Annotated[TimeSpan, _BOUNDED_TIMEOUT] = "00:05:00"
     max_inbound_connection: Limit = 5000
     max_inbound_connection_per_source: Limit = 20
-    max_inbound_connection_percentage_per_source: Annotated[int, Field(ge=1, le=100)] = 2
+    max_inbound_connection_percentage_per_source: Annotated[int, Field(ge=1, le=100), NUMBER] = 2
     message_rate_limit: Limit = "unlimited"
     message_rate_source: Literal["None", "IPAddress", "User", "All"] = "IPAddress"
     connection_rate_limit: Limit = "unlimited"
     """Ours: connections a minute per source, where Exchange's MaxConnectionRatePerMinute is one for the server."""
     recipient_rate_limit: Limit = "unlimited"
     """Ours: recipients a minute per source."""
-    max_recipients_per_message: Annotated[int, Field(ge=1, le=512000)] = 200
+    max_recipients_per_message: Annotated[int, Field(ge=1, le=512000), NUMBER] = 200
     max_message_size: Annotated[Size, between_sizes(65536, 2147483647)] = "36MB"
     max_header_size: Annotated[Size, between_sizes(1, 2147483647)] = "256KB"
-    max_hop_count: Annotated[int, Field(ge=1, le=500)] = 60
-    max_local_hop_count: Annotated[int, Field(ge=0, le=50)] = 5
-    max_protocol_errors: Annotated[int, Field(ge=0, le=2147483647)] | Literal["unlimited"] = 5
-    max_logon_failures: Annotated[int, Field(ge=0, le=10)] = 3
+    max_hop_count: Annotated[int, Field(ge=1, le=500), NUMBER] = 60
+    max_local_hop_count: Annotated[int, Field(ge=0, le=50), NUMBER] = 5
+    max_protocol_errors: Annotated[Annotated[int, Field(ge=0, le=2147483647)] | Unlimited, LIMIT] = 5
+    max_logon_failures: Annotated[int, Field(ge=0, le=10), NUMBER] = 3
     tarpit_interval: Annotated[TimeSpan, between(0, 600)] = "00:00:05"
     auth_tarpit_interval: Annotated[TimeSpan, between(0, 600)] = "00:00:05"
 

@@ -122,7 +122,8 @@ def parse_principal(text: str) -> str:
     found = _ALIASES.get(name.lower()) or _ALIASES.get(name.rpartition("\\")[2].lower())
     if found is not None:
         return found
-    if name.lower().startswith(USER_PREFIX) and name[len(USER_PREFIX) :].isprintable() and len(name) <= 69:
+    user = name[len(USER_PREFIX) :]
+    if name.lower().startswith(USER_PREFIX) and user.isprintable() and 1 <= len(user) <= 64:
         return name.lower()
     remedy = f"Use one of {', '.join(_PRINCIPALS)}, their SIDs, or user:<relay user>."
     raise BadValue(text, "not a security principal", remedy)

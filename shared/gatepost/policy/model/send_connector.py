@@ -9,7 +9,7 @@ from gatepost.policy.model.addresses import parse_address
 from gatepost.policy.model.base import Configured, Name, Selector
 from gatepost.policy.model.errors import BadValue
 from gatepost.policy.model.mailboxes import parse_domain
-from gatepost.policy.model.values import AddressText, Domain, FileName, Limit, Note, TimeSpan, between
+from gatepost.policy.model.values import NUMBER, AddressText, Domain, FileName, Limit, Note, TimeSpan, between
 
 _SPACE = re.compile(r"(?:smtp:)?([^;]+)(?:;(\d{1,3}))?", re.ASCII | re.IGNORECASE)
 _PIN = re.compile(r"sha256:[0-9a-f]{64}")
@@ -76,7 +76,7 @@ class SendConnector(Configured):
     address_spaces: tuple[Annotated[str, AfterValidator(_address_space)], ...] = Field(min_length=1)
     smart_hosts: tuple[Annotated[str, AfterValidator(_smart_host)], ...] = ()
     dns_routing_enabled: bool = False
-    port: Annotated[int, Field(ge=1, le=65535)] = 25
+    port: Annotated[int, Field(ge=1, le=65535), NUMBER] = 25
     """The port of hosts found by MX."""
     allow_private: bool = False
     """Ours: whether MX may lead to loopback and private addresses."""
@@ -87,9 +87,9 @@ class SendConnector(Configured):
     tls_pins: tuple[Annotated[str, AfterValidator(_pin)], ...] = ()
     tls_certificate_name: FileName | None = None
     authentication_credential: FileName | None = None
-    max_connections: Annotated[int, Field(ge=1, le=1000)] = 20
+    max_connections: Annotated[int, Field(ge=1, le=1000), NUMBER] = 20
     """Ours: open connections to one next hop."""
-    smtp_max_messages_per_connection: Annotated[int, Field(ge=1, le=100000)] = 1000
+    smtp_max_messages_per_connection: Annotated[int, Field(ge=1, le=100000), NUMBER] = 1000
     message_rate_limit: Limit = "unlimited"
     """Ours: messages a minute to one next hop."""
     connection_inactivity_timeout: Annotated[TimeSpan, between(1, 86400)] = "00:10:00"

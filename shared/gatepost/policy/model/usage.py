@@ -36,5 +36,14 @@ def seed_usage(data: Any) -> Any:
     defaults = USAGES.get(str(data["usage"]).strip().lower())
     if defaults is None:
         names = ", ".join(name.title() for name in USAGES)
-        raise BadValue(data["usage"], "not a usage type", f"Use one of {names}, or leave usage out.")
+        remedy = f"Use one of {names}, or leave usage out."
+        raise BadValue(data["usage"], "not a usage type", remedy, field="usage")
     return {**defaults, **given}
+
+
+def refuse_usage(data: Any) -> Any:
+    """The input of an edit. Raises BadValue on a usage type, which would open what was left closed."""
+    if isinstance(data, dict) and data.get("usage") is not None:
+        remedy = "Set permission_groups, auth_mechanism, bindings and remote_ip_ranges themselves."
+        raise BadValue(data["usage"], "usage only seeds a new connector", remedy, field="usage")
+    return data

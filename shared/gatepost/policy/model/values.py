@@ -66,8 +66,19 @@ def _canonical_size(value: object) -> object:
     return size_text(size_bytes(str(value)))
 
 
-def _lower_unlimited(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
+def _no_boolean(value: object) -> object:
+    if isinstance(value, bool):
+        raise BadValue(str(value).lower(), "not a number", "Write a whole number.")
+    return value
+
+
+def _limit(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else _no_boolean(value)
+
+
+def _version_text(value: object) -> object:
+    """YAML reads the version 1.2 as a number."""
+    return str(value) if isinstance(value, float) else value
 
 
 def _file_name(value: str) -> str:
@@ -109,9 +120,11 @@ def between_sizes(low: int, high: int) -> AfterValidator:
 
 TimeSpan = Annotated[str, BeforeValidator(_canonical_span)]
 Size = Annotated[str, BeforeValidator(_canonical_size)]
-Limit = Annotated[
-    Annotated[int, Field(ge=1, le=2147483647)] | Literal["unlimited"], BeforeValidator(_lower_unlimited)
-]
+Unlimited = Literal["unlimited"]
+LIMIT = BeforeValidator(_limit)
+NUMBER = BeforeValidator(_no_boolean)
+Limit = Annotated[Annotated[int, Field(ge=1, le=2147483647)] | Unlimited, LIMIT]
+TlsVersion = Annotated[Literal["1.0", "1.1", "1.2", "1.3"], BeforeValidator(_version_text)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 Note = Annotated[str, Field(max_length=256), AfterValidator(_note)]
 Domain = Annotated[str, AfterValidator(parse_domain)]
