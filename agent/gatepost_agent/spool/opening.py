@@ -59,6 +59,7 @@ def _checked(place: Place, store: Store) -> Opened:
         damage = store.damage()
         if damage is None:
             store.read_totals()
+            store.forget_old_imports()
             _remove_orphans(place, store)
             return Opened(store)
     except DAMAGE as error:

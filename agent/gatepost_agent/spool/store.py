@@ -18,6 +18,7 @@ from gatepost_agent.spool.schema import connect
 
 _ALL_COLUMNS = ", ".join(COLUMNS)
 _SMALL = 16 * 1024  # a body that is read along with its message
+IMPORTS_KEPT = 1_000_000  # messages since: so long an export may be imported again and adds nothing
 _SPARE_PAGES = 2500  # freed pages kept for the next messages; the rest goes back to the disk
 
 
@@ -207,6 +208,12 @@ class Store:
         """The id that a message of `origin` was given here."""
         found = self._db.execute("SELECT id FROM imported WHERE origin = ?", (origin,)).get
         return None if found is None else int(found)
+
+    def forget_old_imports(self) -> None:
+        """Of messages that came in long ago nobody imports another copy. Raises apsw.Error."""
+        oldest = self.last_id() - IMPORTS_KEPT
+        if oldest > 0:
+            self._db.execute("DELETE FROM imported WHERE id < ?", (oldest,))
 
     def history(self) -> "History":
         """What outlives the messages. Raises apsw.Error."""

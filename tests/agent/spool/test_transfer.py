@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gatepost_agent.spool import transfer
+from gatepost_agent.spool import store, transfer
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import NoSuchMessage, NotStored, Unreadable
 from gatepost_agent.spool.messages import QueuedMessage, Result, SpoolLimits
@@ -72,6 +72,21 @@ def test_importing_again_adds_nothing_also_after_delivery_and_by_way_of_a_third_
             assert await b.import_(blocks_of(stream)) == (0, 3, ())
             assert await a.import_(blocks_of(onward)) == (0, 3, ())
             assert await c.import_(blocks_of(stream)) == (0, 3, ())
+
+    run(story())
+
+
+def test_imports_are_remembered_for_so_many_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "IMPORTS_KEPT", 4)
+
+    async def story() -> None:
+        async with opened(tmp_path / "a") as a, opened(tmp_path / "b") as b:
+            stream = await exported(a, *(await three(a)))
+            await b.import_(blocks_of(stream))  # 1, 2, 3
+            for number in range(3):
+                await receive(b, body_of(number))  # 4, 5, 6
+        async with opened(tmp_path / "b") as b:
+            assert await b.import_(blocks_of(stream)) == (1, 2, ())
 
     run(story())
 
