@@ -148,3 +148,30 @@ def test_what_cannot_be_compiled_hides_no_other_finding() -> None:
     opened = RELAY | {"remote_ip_ranges": ["0.0.0.0/0"]}
     rules = {finding.rule for finding in plan(side(FRONTEND), side(FRONTEND, opened), now=NOW).holding}
     assert {"range-conflict", "relay-everything"} <= rules
+
+
+def test_less_to_log_on_with_and_fewer_extensions_are_not_held_up() -> None:
+    users = PUBLIC | {"auth_mechanism": ["Tls", "BasicAuth"]}
+    fewer = PUBLIC | {"auth_mechanism": ["Tls"], "chunking_enabled": False}
+    found = planned(side(FRONTEND, users), side(FRONTEND, fewer))
+    assert found.only_narrows
+    assert rules(found) == []
+    assert "relay-public" in rules(planned(side(FRONTEND, fewer), side(FRONTEND, users)))
+
+
+def test_a_range_that_lasts_longer_is_held_up() -> None:
+    brief, longer = (
+        PUBLIC | {"remote_ip_ranges": [{"range": "203.0.113.0/28", "expires_at": f"{year}-01-01T00:00:00Z"}]}
+        for year in (2027, 2028)
+    )
+    found = planned(side(FRONTEND, brief), side(FRONTEND, longer))
+    assert not found.only_narrows
+    assert rules(found) == ["relay-public"]
+    assert planned(side(FRONTEND, longer), side(FRONTEND, brief)).only_narrows
+
+
+def test_a_laxer_connector_of_another_name_is_held_up() -> None:
+    renamed = PUBLIC | {"name": "Relay2", "message_rate_limit": "unlimited"}
+    found = planned(side(FRONTEND, PUBLIC), side(FRONTEND, renamed))
+    assert not found.only_narrows
+    assert rules(found) == ["relay-public"]

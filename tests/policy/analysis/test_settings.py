@@ -7,21 +7,15 @@ from gatepost.policy.analysis.settings import looser
 from gatepost.policy.model.connector import ReceiveConnector
 from tests.support.policies import RELAY
 
-BASE = ReceiveConnector.model_validate(RELAY | {"tls_certificate_name": "mx1", "max_logon_failures": 2})
+GIVEN = {"tls_certificate_name": "mx1", "max_logon_failures": 2, "auth_mechanism": ["Tls", "BasicAuth"]}
+BASE = ReceiveConnector.model_validate(RELAY | GIVEN)
 # Nobody can say which of two values of these allows more.
 UNRANKED = {
     "transport_role",
     "fqdn",
-    "auth_mechanism",
     "tls_certificate_name",
     "tls_ciphers",
     "message_rate_source",
-    "size_enabled",
-    "pipelining_enabled",
-    "chunking_enabled",
-    "eight_bit_mime_enabled",
-    "smtp_utf8_enabled",
-    "enhanced_status_codes_enabled",
     "default_domain",
     "bounce_to",
 }
@@ -50,6 +44,13 @@ NARROWER = {
     "reject_reserved_second_level_recipient_domains": True,
     "reject_single_label_recipient_domains": True,
     "bare_linefeed_rejection_enabled": True,
+    "size_enabled": "EnabledWithoutValue",
+    "pipelining_enabled": False,
+    "chunking_enabled": False,
+    "eight_bit_mime_enabled": False,
+    "smtp_utf8_enabled": False,
+    "enhanced_status_codes_enabled": False,
+    "auth_mechanism": ("Tls",),
     "tolerances": ("long_line",),
     "allowed_sender_domains": ("contoso.com",),
     "allowed_recipient_domains": ("contoso.com",),
@@ -61,14 +62,15 @@ def test_every_setting_is_in_one_table() -> None:
         settings.SEEN_IN_WINNERS,
         settings.NO_ACCESS,
         settings.STRICTER_WHEN_ON,
+        settings.STRICTER_WHEN_OFF,
         settings.LISTS,
-        settings.FEWER_IS_STRICTER,
+        set(settings.FEWER_IS_STRICTER),
         set(settings.LARGER_IS_LOOSER),
         UNRANKED,
     ]
     assert sorted(field for table in tables for field in table) == sorted(ReceiveConnector.model_fields)
-    ranked = settings.STRICTER_WHEN_ON | settings.LISTS | settings.FEWER_IS_STRICTER
-    assert NARROWER.keys() == ranked | settings.LARGER_IS_LOOSER.keys()
+    switches = settings.STRICTER_WHEN_ON | settings.STRICTER_WHEN_OFF | settings.LISTS
+    assert NARROWER.keys() == switches | settings.FEWER_IS_STRICTER.keys() | settings.LARGER_IS_LOOSER.keys()
 
 
 @pytest.mark.parametrize("field", sorted(NARROWER))
@@ -81,6 +83,41 @@ def test_one_way_narrows_and_the_other_way_is_looser(field: str) -> None:
 @pytest.mark.parametrize(("field", "off"), [("max_logon_failures", 0), ("max_local_hop_count", 0)])
 def test_zero_is_no_limit(field: str, off: int) -> None:
     assert list(looser(BASE, BASE.model_copy(update={field: off}))) == [field]
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow"),
+    [
+        (["Tls", "BasicAuth"], ["Tls"]),
+        (["Tls", "BasicAuth"], ["Tls", "BasicAuth", "BasicAuthRequireTLS"]),
+        (["BasicAuth"], ["Tls", "BasicAuth", "BasicAuthRequireTLS"]),
+        (["Tls", "BasicAuth", "BasicAuthRequireTLS"], ["Tls"]),
+        (["Tls", "ExternalAuthoritative"], ["Tls"]),
+        ([], ["Tls"]),
+    ],
+)
+def test_fewer_ways_to_log_on_and_more_tls_are_stricter(wide: list[str], narrow: list[str]) -> None:
+    before, after = (BASE.model_copy(update={"auth_mechanism": tuple(held)}) for held in (wide, narrow))
+    assert list(looser(before, after)) == []
+    assert list(looser(after, before)) == ["auth_mechanism"]
+
+
+def test_one_way_to_log_on_instead_of_another_counts_as_looser_both_ways() -> None:
+    secured = BASE.model_copy(update={"auth_mechanism": ("Tls", "ExternalAuthoritative")})
+    assert list(looser(BASE, secured)) == list(looser(secured, BASE)) == ["auth_mechanism"]
+
+
+def test_the_same_mechanisms_in_another_order_are_no_loosening() -> None:
+    turned = BASE.model_copy(update={"auth_mechanism": ("BasicAuth", "Tls")})
+    assert list(looser(BASE, turned)) == list(looser(turned, BASE)) == []
+
+
+def test_an_announced_size_narrows_step_by_step() -> None:
+    without, off = (
+        BASE.model_copy(update={"size_enabled": size}) for size in ("EnabledWithoutValue", "Disabled")
+    )
+    assert list(looser(without, off)) == []
+    assert list(looser(off, without)) == ["size_enabled"]
 
 
 def test_unlimited_is_more_than_any_number() -> None:

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 
 from gatepost.policy.dialogue.domains import within
-from gatepost.policy.model.connector import ReceiveConnector
+from gatepost.policy.model.connector import AuthMechanism, ReceiveConnector
 from gatepost.policy.model.values import seconds, size_bytes
 
 # What clients gain by these is seen in who wins which client, and with what rights.
@@ -25,7 +25,15 @@ STRICTER_WHEN_ON = frozenset(
         "bare_linefeed_rejection_enabled",
     }
 )
-FEWER_IS_STRICTER = frozenset({"tolerances"})
+STRICTER_WHEN_OFF = frozenset(
+    {
+        "pipelining_enabled",
+        "chunking_enabled",
+        "eight_bit_mime_enabled",
+        "smtp_utf8_enabled",
+        "enhanced_status_codes_enabled",
+    }
+)
 LISTS = frozenset({"allowed_sender_domains", "allowed_recipient_domains"})
 
 
@@ -41,6 +49,19 @@ def _stricter(value: str) -> float:
     return -seconds(value)
 
 
+def _let_through(mechanisms: tuple[str, ...]) -> frozenset[str]:
+    """What auth_mechanism lets a client do: ways to prove itself, and what it may send in clear."""
+    held = frozenset(mechanisms)
+    ways = held & {AuthMechanism.BASIC_AUTH, AuthMechanism.EXTERNAL_AUTHORITATIVE}
+    clear_password = AuthMechanism.BASIC_AUTH in held and AuthMechanism.BASIC_AUTH_REQUIRE_TLS not in held
+    only_clear = AuthMechanism.TLS not in held
+    return ways | {told for told, so in (("password in clear", clear_password), ("no TLS", only_clear)) if so}
+
+
+FEWER_IS_STRICTER: dict[str, Callable[[Any], frozenset[str]]] = {
+    "tolerances": frozenset,
+    "auth_mechanism": _let_through,
+}
 LARGER_IS_LOOSER: dict[str, Callable[[Any], float]] = {
     "max_inbound_connection": _limit,
     "max_inbound_connection_per_source": _limit,
@@ -59,6 +80,7 @@ LARGER_IS_LOOSER: dict[str, Callable[[Any], float]] = {
     "connection_inactivity_timeout": seconds,
     "tarpit_interval": _stricter,
     "auth_tarpit_interval": _stricter,
+    "size_enabled": ("Disabled", "EnabledWithoutValue", "Enabled").index,
     "tls_minimum_version": lambda version: -float(version),
 }
 
@@ -78,5 +100,6 @@ def _narrower(field: str, old: Any, new: Any) -> bool:
     if field in LISTS:
         return within(old, new)
     if field in FEWER_IS_STRICTER:
-        return set(new) <= set(old)
-    return field in STRICTER_WHEN_ON and bool(new)
+        held = FEWER_IS_STRICTER[field]
+        return held(new) <= held(old)
+    return field in (STRICTER_WHEN_ON if new else STRICTER_WHEN_OFF)

@@ -1,18 +1,20 @@
 """What a change lets anybody do that they could not do before. Nothing: the change only narrows.
 
-Exact for clients: both sides' winners are compared stretch by stretch on every local address and port, so a range
-that is added to a connector with fewer rights narrows, and one that is removed from such a connector widens. Where a
-connector stays, each of its settings is compared as well; what cannot be ranked counts as widening.
+Exact for clients: both sides' winners are compared stretch by stretch on every local address and port, now and after
+every expiry, so a range that is added to a connector with fewer rights narrows, and one that is removed from such a
+connector widens. Settings are compared where a connector stays, and where its clients come to another one; what cannot
+be ranked counts as widening.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from itertools import chain
 
-from gatepost.policy.analysis.ranges import RangeSet, from_spans, union
-from gatepost.policy.analysis.settings import looser
+from gatepost.policy.analysis.ranges import EMPTY, RangeSet, difference, from_spans, union
+from gatepost.policy.analysis.settings import LISTS, looser
 from gatepost.policy.analysis.shown import Shown
 from gatepost.policy.analysis.sides import Group, Side
+from gatepost.policy.analysis.succession import Meeting, successions
 from gatepost.policy.dialogue.compiled import CompiledConnector, Endpoint, Policy
 from gatepost.policy.dialogue.domains import within
 from gatepost.policy.dialogue.selection import Stretch
@@ -61,7 +63,8 @@ def _settings(old: Side, new: Side) -> Iterator[Widening]:
 
 
 def _told(value: object) -> str:
-    return "none" if value in ((), None, "") else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return "none" if value is None else text or "none"
 
 
 def _domains(old: Side, new: Side) -> Iterator[Widening]:
@@ -98,45 +101,84 @@ def _others(old: Side, new: Side) -> Iterator[Widening]:
 # --- who takes which client ------------------------------------------------------------------------------------
 
 
+_Pair = tuple[str | None, str]
+"""Who took the clients, and who takes them."""
+
+
 def _clients(before: Group | None, after: Group) -> Iterator[Widening]:
     new, old = after.policy, before.policy if before else None
     if new is None or (old is not None and _same_doors(old, new)):
         return
-    gains = cache(lambda was, is_: gained(old.connectors.get(was) if old else None, new.connectors[is_]))
-    spans: dict[tuple[str | None, str], list[RangeSet]] = {}
-    for local in dict.fromkeys((*new.tables, *(old.tables if old else ()))):
-        moved: dict[tuple[str | None, str], list[tuple[int, int]]] = {}
-        for lo, hi, was, is_ in _joint(old, new, local):
+    gains = cache(lambda was, is_: _gains(old.connectors.get(was) if old else None, new.connectors[is_]))
+    locals_ = tuple(dict.fromkeys((*new.tables, *(old.tables if old else ()))))
+    now = _gaining(((local, _joint(old, new, local)) for local in locals_), gains)
+    later = _gaining(successions(old, new, locals_), gains)
+    for (was, is_), clients in now.items():
+        yield _gain(is_, _come(was, is_), gains(was, is_), clients)
+    for (was, is_), clients in later.items():
+        rest = difference(clients, now.get((was, is_), EMPTY))
+        if not rest.empty:
+            yield _gain(is_, _stay(was, is_), gains(was, is_), rest)
+
+
+def _gaining(
+    found: Iterable[tuple[Endpoint, Iterable[Meeting]]],
+    gains: Callable[[str | None, str], tuple[str, ...]],
+) -> dict[_Pair, RangeSet]:
+    """The clients of each pair of connectors between which they gain anything."""
+    sets: dict[_Pair, list[RangeSet]] = {}
+    for local, meetings in found:
+        moved: dict[_Pair, list[tuple[int, int]]] = {}
+        for lo, hi, was, is_ in meetings:
             if is_ is not None and gains(was, is_):
                 moved.setdefault((was, is_), []).append((lo, hi))
-        for pair, found in moved.items():
-            known = from_spans(found, ()) if local.address.version == 4 else from_spans((), found)
-            spans.setdefault(pair, []).append(known)
-    for (was, is_), sets in spans.items():
-        come = (
-            f"stay with {is_!r}"
-            if was == is_
-            else f"come to {is_!r} from {was!r}"
-            if was
-            else f"come to {is_!r}"
-        )
-        yield Widening(
-            kind="clients",
-            subject=is_,
-            detail=f"clients that {come} gain rights",
-            gains=gains(was, is_),
-            ranges=tuple(union(sets).texts()),
-        )
+        for pair, spans in moved.items():
+            known = from_spans(spans, ()) if local.address.version == 4 else from_spans((), spans)
+            sets.setdefault(pair, []).append(known)
+    return {pair: union(known) for pair, known in sets.items()}
+
+
+def _come(was: str | None, is_: str) -> str:
+    if was == is_:
+        return f"stay with {is_!r}"
+    return f"come to {is_!r} from {was!r}" if was else f"come to {is_!r}"
+
+
+def _stay(was: str | None, is_: str) -> str:
+    who = repr(was) if was else "nobody"
+    return f"{is_!r} takes where {who} would have, once a range expires,"
+
+
+def _gain(subject: str, which: str, gains: tuple[str, ...], clients: RangeSet) -> Widening:
+    what = "rights" if gains[0].startswith("ms-Exch-") else "by laxer settings"
+    detail, ranges = f"clients that {which} gain {what}", tuple(clients.texts())
+    return Widening(kind="clients", subject=subject, detail=detail, gains=gains, ranges=ranges)
 
 
 def _same_doors(old: Policy, new: Policy) -> bool:
     return old.bindings == new.bindings and old.bundle.connectors == new.bundle.connectors
 
 
+def _gains(was: CompiledConnector | None, is_: CompiledConnector) -> tuple[str, ...]:
+    """What a client gains that comes from one connector to the other, laxer settings included."""
+    found = gained(was, is_)
+    # A connector's own settings are compared once, not for each of its clients.
+    return found if was is None or was.name == is_.name else tuple(dict.fromkeys((*found, *_laxer(was, is_))))
+
+
+def _laxer(was: CompiledConnector, is_: CompiledConnector) -> Iterator[str]:
+    """Settings by which another connector allows more to those who may submit to both."""
+    kept = [(before, after) for _, before, after in _compared(was, is_) if Right.SUBMIT in before & after]
+    # Who falls from a relay to what anybody has, with its limits, is no gainer: taking a relay's ranges away must not
+    # be held up. Mail to or from more domains is more even so.
+    demoted = all(Right.ANY_RECIPIENT in before - after for before, after in kept)
+    fields = looser(was.model, is_.model) if kept else ()
+    return (field for field in fields if field in LISTS or not demoted)
+
+
 def gained(was: CompiledConnector | None, is_: CompiledConnector) -> tuple[str, ...]:
     """What a client gains that one connector took and the other takes: rights, then wider lists where it relays."""
-    principals = (None, *dict.fromkeys((*_proved(was), *_proved(is_))))
-    rights = [(principal, _rights(was, principal), _rights(is_, principal)) for principal in principals]
+    rights = _compared(was, is_)
     found = [
         f"{right} as {principal}" if principal else str(right)
         for principal, before, after in rights
@@ -148,6 +190,16 @@ def gained(was: CompiledConnector | None, is_: CompiledConnector) -> tuple[str, 
             field for field in lists if not within(getattr(was.model, field), getattr(is_.model, field))
         )
     return tuple(found)
+
+
+_Compared = tuple[str | None, frozenset[Right], frozenset[Right]]
+"""A principal, and its rights before and after."""
+
+
+def _compared(was: CompiledConnector | None, is_: CompiledConnector) -> list[_Compared]:
+    """Everybody whom a client may prove to be, and nobody (None)."""
+    principals = (None, *dict.fromkeys((*_proved(was), *_proved(is_))))
+    return [(principal, _rights(was, principal), _rights(is_, principal)) for principal in principals]
 
 
 def _proved(connector: CompiledConnector | None) -> tuple[str, ...]:
@@ -166,10 +218,8 @@ def _rights(connector: CompiledConnector | None, principal: str | None) -> froze
     return rights & EFFECTIVE if Right.SUBMIT in rights else frozenset()
 
 
-def _joint(
-    old: Policy | None, new: Policy, local: Endpoint
-) -> Iterator[tuple[int, int, str | None, str | None]]:
-    """(lo, hi, who took these clients, who takes them) in ascending order."""
+def _joint(old: Policy | None, new: Policy, local: Endpoint) -> Iterator[Meeting]:
+    """The winners of now, in ascending order."""
     version = local.address.version
     before, after = _stretches(old, local), _stretches(new, local)
     lo, (_, old_hi, was), (_, new_hi, is_) = 0, next(before), next(after)
