@@ -15,6 +15,7 @@ from gatepost_agent.control.side import Control, Outside
 from gatepost_agent.control.state_folder import StateFolder
 from gatepost_agent.current import Current
 from gatepost_agent.delivery.config_folder import ConfigFolder
+from gatepost_agent.delivery.pool import MOST_CONNECTIONS
 from gatepost_agent.examination import Examination, Patient
 from gatepost_agent.health import Conditions
 from gatepost_agent.local.commands import Desk
@@ -25,6 +26,7 @@ from gatepost_agent.metrics import write_metrics
 from gatepost_agent.relay import Relay, RelayFigures
 from gatepost_agent.sending import Sending
 from gatepost_agent.settings import Settings, in_force
+from gatepost_agent.smtp.limits import caps, open_file_limit
 from gatepost_agent.smtp.server import Options as SmtpOptions
 from gatepost_agent.smtp.server import SmtpServer
 from gatepost_agent.spool.messages import SpoolLimits
@@ -118,16 +120,23 @@ class _Agent:
         )
         return await Spool.open(settings.spool_folder, limits, hold_queue=self._options.hold_queue)
 
-    def _put_together(self, spool: Spool, tasks: asyncio.TaskGroup) -> _Parts:
-        current, settings = Current(), self._settings
-        sending = Sending(spool, settings.config_folder)
-        relay = SmtpServer(
+    def _sending(self, spool: Spool) -> Sending:
+        most = min(MOST_CONNECTIONS, caps(open_file_limit()).deliveries)
+        return Sending(spool, self._settings.config_folder, most)
+
+    def _relay(self, current: Current, spool: Spool) -> SmtpServer:
+        options = SmtpOptions(self._name, arrivals_per_minute=self._settings.max_connection_rate_per_minute)
+        return SmtpServer(
             current,
             spool,
             state_folder=self._folder.path,
             certificate=self._find_certificate,
-            options=SmtpOptions(self._name, arrivals_per_minute=settings.max_connection_rate_per_minute),
+            options=options,
         )
+
+    def _put_together(self, spool: Spool, tasks: asyncio.TaskGroup) -> _Parts:
+        current, settings = Current(), self._settings
+        sending, relay = self._sending(spool), self._relay(current, spool)
         figures, conditions = RelayFigures(relay, spool), Conditions()
 
         def health() -> Health:

@@ -12,7 +12,7 @@ from gatepost.policy.dialogue.domains import AcceptedDomains
 from gatepost.policy.model.send_connector import SendConnector
 from gatepost_agent.delivery.config_folder import ConfigFolder
 from gatepost_agent.delivery.dns import SystemResolver
-from gatepost_agent.delivery.pool import Pool
+from gatepost_agent.delivery.pool import MOST_CONNECTIONS, Pool
 from gatepost_agent.delivery.routing import Routing, make_routing
 from gatepost_agent.delivery.scheduler import Delivery
 from gatepost_agent.delivery.targets import Finder
@@ -22,11 +22,14 @@ from gatepost_agent.spool.spool import Spool
 class Sending:
     """Delivery, its routes those of the policy that runs. Without a policy the last routes stay: mail goes on."""
 
-    def __init__(self, spool: Spool, config_folder: Path) -> None:
+    def __init__(self, spool: Spool, config_folder: Path, most_connections: int = MOST_CONNECTIONS) -> None:
+        """most_connections: to next hops, in all."""
         self._secrets = ConfigFolder(config_folder)
         self._resolver = SystemResolver()
         self._routing = self._routes((), AcceptedDomains(()), socket.getfqdn(), None)
-        pool = Pool(Finder(self._resolver, own=own_names()), clock=get_running_loop().time)
+        self._own = own_names()
+        self._finder = Finder(self._resolver, own=self._own)
+        pool = Pool(self._finder, clock=get_running_loop().time, most_connections=most_connections)
         self._delivery = Delivery(spool, pool, self._routing, clock=time.time)
 
     def follow(self, policy: Policy | None) -> None:
@@ -34,6 +37,7 @@ class Sending:
         if policy is not None:
             sends = policy.bundle.send_connectors
             self._routing = self._routes(sends, policy.accepted, policy.fqdn, self._routing)
+            self._finder.know(self._own | names_in(policy))
             self._delivery.configure(self._routing)
 
     def hops(self, recipient: str) -> dict[str, str]:
@@ -65,3 +69,9 @@ def own_names() -> frozenset[str]:
         with suppress(OSError):
             found |= {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
     return frozenset(found)
+
+
+def names_in(policy: Policy) -> frozenset[str]:
+    """This host's name and addresses as the policy has them, such as one that only NAT and the operator know."""
+    bound = {str(binding.address) for binding in policy.bindings if binding.address and not binding.wildcard}
+    return frozenset({policy.fqdn, *policy.addresses.values(), *bound})

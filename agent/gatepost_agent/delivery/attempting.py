@@ -12,9 +12,12 @@ from gatepost_agent.delivery.job import Attempt, Job, Peer
 from gatepost_agent.delivery.lane import Resting
 from gatepost_agent.delivery.pool import Pool
 from gatepost_agent.delivery.routing import Routing
-from gatepost_agent.spool.errors import DamagedBody
+from gatepost_agent.delivery.turns import Turns
+from gatepost_agent.mail_events import mail_events
+from gatepost_agent.spool.errors import DamagedBody, SpoolClosed, SpoolError
 from gatepost_agent.spool.messages import QueuedMessage, Result
 
+INTERNAL = "internal error in delivery"
 BATCH = 100  # recipients of one transaction: what every server must take (RFC 5321 4.5.3.1.8)
 
 
@@ -41,10 +44,10 @@ async def attempt_message(
     routing: Routing,
     pool: Pool,
     body: Callable[[QueuedMessage], AsyncGenerator[bytes, None]],
-    turn: int,
+    turns: Turns,
 ) -> Attempted:
-    """Try every pending recipient once. Raises only what is a bug."""
-    batches, attempts = _batches(message, routing, turn)
+    """Try every pending recipient once. Raises SpoolClosed."""
+    batches, attempts = _batches(message, routing, turns)
     tries = [_try_batch(message, batch, routing, pool, body) for batch in batches]
     # The usual message has one batch, and is spared a second task.
     results = await asyncio.gather(*tries) if len(tries) != 1 else [await tries[0]]
@@ -66,11 +69,11 @@ async def attempt_message(
     )
 
 
-def _batches(message: QueuedMessage, routing: Routing, turn: int) -> tuple[list[_Batch], list[Attempt]]:
+def _batches(message: QueuedMessage, routing: Routing, turns: Turns) -> tuple[list[_Batch], list[Attempt]]:
     by_route: dict[tuple[tuple[Hop, ...], bool], list[str]] = {}
     unrouted: list[Attempt] = []
     for recipient in message.pending:
-        route = routing.find(recipient, turn)
+        route = routing.find(recipient)
         if isinstance(route, NoRoute):
             # Not now, not never: a send connector may be on its way, and an operator should see it in the queue.
             unrouted += same_for_all((recipient,), Result.NOT_NOW, "4.4.4", route.reason, Peer(hop=""))
@@ -79,13 +82,37 @@ def _batches(message: QueuedMessage, routing: Routing, turn: int) -> tuple[list[
             is_ascii = recipient.rpartition("@")[0].isascii()
             by_route.setdefault((route.hops, is_ascii), []).append(recipient)
     return [
-        _Batch(hops, tuple(recipients[start : start + BATCH]))
-        for (hops, _), recipients in by_route.items()
-        for start in range(0, len(recipients), BATCH)
+        batch for (hops, _), recipients in by_route.items() for batch in _cut(turns.ordered(hops), recipients)
     ], unrouted
 
 
+def _cut(hops: tuple[Hop, ...], recipients: list[str]) -> list[_Batch]:
+    starts = range(0, len(recipients), BATCH)
+    return [_Batch(hops, tuple(recipients[start : start + BATCH])) for start in starts]
+
+
 async def _try_batch(
+    message: QueuedMessage,
+    batch: _Batch,
+    routing: Routing,
+    pool: Pool,
+    body: Callable[[QueuedMessage], AsyncGenerator[bytes, None]],
+) -> list[Attempt] | Resting:
+    """As `_try_hops`; what goes wrong on our side ends here, so that no other batch loses its outcome."""
+    try:
+        return await _try_hops(message, batch, routing, pool, body)
+    except SpoolClosed:
+        raise
+    except DamagedBody as error:
+        return same_for_all(batch.recipients, Result.NEVER, "5.3.0", str(error), Peer(hop=""))
+    except SpoolError as error:
+        return same_for_all(batch.recipients, Result.NOT_NOW, "4.3.0", str(error), Peer(hop=""))
+    except Exception as error:  # noqa: BLE001 - told, and tried again later
+        mail_events.error("delivery_failed", queue_id=message.id, exc_info=error)
+        return same_for_all(batch.recipients, Result.NOT_NOW, "4.3.0", INTERNAL, Peer(hop=""))
+
+
+async def _try_hops(
     message: QueuedMessage,
     batch: _Batch,
     routing: Routing,
@@ -113,8 +140,6 @@ async def _try_batch(
             failed = error
         except NoSuchDomain as error:
             return same_for_all(batch.recipients, Result.NEVER, error.status, str(error), Peer(hop=str(hop)))
-        except DamagedBody as error:
-            return same_for_all(batch.recipients, Result.NEVER, "5.3.0", str(error), Peer(hop=""))
     if failed is None and resting is not None:
         return resting
     status = failed.status if failed else "4.4.1"

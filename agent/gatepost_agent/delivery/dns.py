@@ -15,7 +15,7 @@ import dns.asyncresolver
 import dns.exception
 import dns.resolver
 
-from gatepost_agent.delivery.errors import HopFailed, NoSuchDomain
+from gatepost_agent.delivery.errors import DeliveryError, HopFailed, NoSuchDomain
 
 LOOKUP_S = 20.0  # for one answer
 KEPT_S = 60.0  # an answer is used again
@@ -73,10 +73,21 @@ class SystemResolver:
 
     async def addresses(self, host: str) -> list[str]:
         """As Resolver.addresses: IPv6 and IPv4 mixed at random, as equal hosts should be."""
-        answers = await asyncio.gather(self._ask(host, "AAAA"), self._ask(host, "A"))
-        found = [record.to_text() for answer in answers if answer for record in answer]
+        answers = await asyncio.gather(self._records(host, "AAAA"), self._records(host, "A"))
+        found = [text for answer in answers if isinstance(answer, list) for text in answer]
+        failed = [answer for answer in answers if isinstance(answer, DeliveryError)]
+        if failed and not found:
+            # Unsure is not now: "no such domain" decides nothing while the other question has no answer.
+            raise min(failed, key=lambda error: isinstance(error, NoSuchDomain))
         self._shuffle(found)
         return found
+
+    async def _records(self, host: str, kind: str) -> list[str] | DeliveryError:
+        """The records' texts, or why there are none: the other kind may do."""
+        try:
+            return [record.to_text() for record in await self._ask(host, kind) or ()]
+        except (HopFailed, NoSuchDomain) as error:
+            return error
 
     async def named(self, host: str) -> list[str]:
         """As Resolver.named."""

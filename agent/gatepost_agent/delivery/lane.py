@@ -77,6 +77,10 @@ class Lane:
         resting = not self._sessions and self._circuit.resting(self._around.clock())
         return self._circuit.why if resting else None
 
+    def end_rest(self, before: float) -> None:
+        """Take jobs again if it rests for a failure before that time."""
+        self._circuit.end_rest(before)
+
     @property
     def starved(self) -> bool:
         """Whether jobs wait and no connection is there to take them."""

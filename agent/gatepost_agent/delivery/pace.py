@@ -73,6 +73,7 @@ class Circuit:
     """Whether to dial at all: rests after a failed dial, longer each time."""
 
     failures: int = 0
+    failed_at: float = float("-inf")
     rests_until: float = 0.0
     why: str = ""
 
@@ -84,8 +85,14 @@ class Circuit:
         """No session could be opened; `chance` (0 to 1) spreads the next dials of many agents."""
         rest = min(LONGEST_REST_S, FIRST_REST_S * 2 ** min(self.failures, 10))
         self.failures += 1
+        self.failed_at = at_s
         self.rests_until = at_s + rest * (0.8 + 0.4 * chance)
         self.why = why
+
+    def end_rest(self, before_s: float) -> None:
+        """Dial again at once if the last failure was before that time; what was learned of it stays."""
+        if self.failed_at < before_s:
+            self.rests_until = 0.0
 
     def opened(self) -> None:
         """A session stands."""

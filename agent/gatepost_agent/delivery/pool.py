@@ -51,6 +51,11 @@ class Pool:
         lane = self._lanes.get((exit_, hop))
         return (lane.resting if lane else None) or ""
 
+    def end_rests(self, before: float) -> None:
+        """Let next hops be tried again that rest for a failure before that time on the pool's clock."""
+        for lane in self._lanes.values():
+            lane.end_rest(before)
+
     def submit(self, exit_: Exit, hop: Hop, job: Job) -> None:
         """Hand a job to a next hop. Raises Resting when that one cannot take it now; job.done tells the rest."""
         if self._stopped:

@@ -20,13 +20,13 @@ class Routing(NamedTuple):
     accepted: AcceptedDomains
     fqdn: str
 
-    def find(self, recipient: str, turn: int) -> Route | NoRoute:
+    def find(self, recipient: str) -> Route | NoRoute:
         """The route of a recipient; `postmaster` without a domain is at this host."""
         try:
             domain = parse_mailbox(recipient).domain if "@" in recipient else self.fqdn
         except BadValue as error:
             return NoRoute(str(error))
-        return self.routes.find(domain, turn)
+        return self.routes.find(domain)
 
 
 def make_routing(

@@ -6,7 +6,6 @@ again, so that a recipient who has it does not get it twice.
 """
 
 import asyncio
-import itertools
 import random
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
@@ -20,6 +19,7 @@ from gatepost_agent.delivery.job import Attempt
 from gatepost_agent.delivery.pace import retry_after_s
 from gatepost_agent.delivery.pool import Pool
 from gatepost_agent.delivery.routing import Routing
+from gatepost_agent.delivery.turns import Turns
 from gatepost_agent.mail_events import mail_events
 from gatepost_agent.spool.errors import NoSuchMessage, SpoolClosed, SpoolError
 from gatepost_agent.spool.messages import Bounce, Outcome, QueuedMessage, Result
@@ -82,17 +82,18 @@ class Delivery:
         self._reserve = reserve
         self._ends = 0  # attempts that came to an end since the last look
         self._looks_at = 0.0
-        self._turns = itertools.count()
+        self._turns = Turns()
         self._under_way: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
     def configure(self, routing: Routing) -> None:
         """Use another routing from the next attempt on; attempts under way end as they began."""
         self._routing = routing
+        self._turns = Turns()
 
     def hops(self, recipient: str) -> dict[str, str]:
         """The next hops that a recipient's mail may go to now, with why each rests ("" when it does not)."""
-        route = self._routing.find(recipient, 0)
+        route = self._routing.find(recipient)
         if isinstance(route, NoRoute):
             return {}
         exits = self._routing.exits
@@ -126,10 +127,18 @@ class Delivery:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_S):
                         await self._room.wait()
-            for message in await self._queue.take(free):
+            messages = await self._queue.take(free)
+            self._heed_retries(messages)
+            for message in messages:
                 task = asyncio.create_task(self._attempt(message), name="delivery attempt")
                 self._under_way.add(task)
                 task.add_done_callback(self._ended)
+
+    def _heed_retries(self, messages: Sequence[QueuedMessage]) -> None:
+        """An operator's retry means now: a next hop that rests since before it is dialled again."""
+        retries = [at for message in messages if (at := message.retried_at) is not None]
+        if retries:
+            self._pool.end_rests(self._pool.clock() - (self._clock() - max(retries)))
 
     def _free(self) -> int:
         """How many messages to take. When those under way are stuck, a look past them at what else is due."""
@@ -154,7 +163,7 @@ class Delivery:
                 routing=self._routing,
                 pool=self._pool,
                 body=self._queue.body,
-                turn=next(self._turns),
+                turns=self._turns,
             )
             await self._conclude(message, attempted)
         except (NoSuchMessage, SpoolClosed):
@@ -169,7 +178,7 @@ class Delivery:
         now = self._clock()
         expires_at = message.expires_at
         if attempted.expire_after_s is not None:
-            expires_at = message.received_at + attempted.expire_after_s
+            expires_at = message.lives_from + attempted.expire_after_s
         attempts = attempted.attempts
         if now >= expires_at:
             attempts = [_given_up(attempt) for attempt in attempts + attempted.resting]

@@ -38,8 +38,12 @@ class Finder:
     ) -> None:
         """`own`: this host's addresses and names, where MX may not lead."""
         self._resolver = resolver
-        self._own = frozenset(text.lower() for text in own)
         self._shuffle = shuffle
+        self.know(own)
+
+    def know(self, own: Collection[str]) -> None:
+        """This host's addresses and names from now on."""
+        self._own = frozenset(map(_usual, own))
 
     async def find(self, hop: Hop, *, allow_private: bool) -> list[Target]:
         """Raises HopFailed (not now) or NoSuchDomain (never)."""
@@ -94,14 +98,17 @@ class Finder:
         return hosts or [MxHost(IMPLICIT, domain)]
 
     def _is_outside(self, address: str) -> bool:
-        if address in self._own:
-            return False
         ip = ipaddress.ip_address(address)
         if isinstance(ip, ipaddress.IPv6Address):
             if ip.sixtofour or ip.teredo or ip in _NAT64:
                 return False  # an IPv4 address in disguise
             ip = ip.ipv4_mapped or ip
-        return ip.is_global and not ip.is_multicast
+        return str(ip) not in self._own and ip.is_global and not ip.is_multicast
+
+
+def _usual(name: str) -> str:
+    """A name, or an address, in the one form that is compared."""
+    return str(ipaddress.ip_address(name)) if _is_ip(name) else name.lower()
 
 
 def _is_ip(host: str) -> bool:

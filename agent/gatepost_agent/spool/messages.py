@@ -8,6 +8,7 @@ from gatepost.policy.dialogue.decision import Envelope
 
 GIB = 1024**3
 DAY_S = 86_400.0
+EXPIRE_AFTER_S = 2 * DAY_S  # Exchange: MessageExpirationTimeout
 
 
 class Result(StrEnum):
@@ -54,7 +55,10 @@ class RecipientState(NamedTuple):
 
 
 class QueuedMessage(NamedTuple):
-    """A message on disk. Times are seconds since the epoch, sizes octets; `id` is the queue id of the 250."""
+    """A message on disk. Times are seconds since the epoch, sizes octets; `id` is the queue id of the 250.
+
+    `attempts` counts from its arrival or the last retry.
+    """
 
     id: int
     message_id: str
@@ -79,6 +83,16 @@ class QueuedMessage(NamedTuple):
     def pending(self) -> tuple[str, ...]:
         """The recipients still to be delivered, in envelope order."""
         return tuple(r.address for r in self.recipients if r.status is RecipientStatus.PENDING)
+
+    @property
+    def lives_from(self) -> float:
+        """When its time to live began: at its arrival, or at the retry that put it back in the queue."""
+        return max(self.received_at, self.expires_at - EXPIRE_AFTER_S)
+
+    @property
+    def retried_at(self) -> float | None:
+        """When an operator said retry, until the attempt that comes of it; new mail is due from its arrival on."""
+        return self.next_attempt if not self.attempts and self.next_attempt > self.received_at else None
 
 
 class Stored(NamedTuple):
@@ -113,7 +127,7 @@ class SpoolLimits(NamedTuple):
     free_floor: int = GIB // 2  # octets of disk that stay free
     inline_max: int = 128 * 1024  # a body above this goes to a file of its own: README.md, figures
     resident_bytes: int = 16 * 1024 * 1024  # just received messages kept in memory until their first attempt
-    expire_after_s: float = 2 * DAY_S  # Exchange: MessageExpirationTimeout
+    expire_after_s: float = EXPIRE_AFTER_S  # QueuedMessage.lives_from counts back from it
     keep_s: float = 7 * DAY_S  # failed and expired mail
 
 

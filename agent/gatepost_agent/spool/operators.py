@@ -20,7 +20,11 @@ class Retried(NamedTuple):
 
 
 def retry(store: Store, ids: Sequence[int], *, now: float, expires_at: float) -> Retried:
-    """Make queued messages due now, and put failed and expired ones back with time until `expires_at`."""
+    """Make queued messages due now, and put failed and expired ones back with time until `expires_at`.
+
+    Attempts count anew for both: `QueuedMessage.retried_at` tells delivery, without a column of its own.
+    """
+    store.mark(ids, "attempts", 0)
     queued = store.mark(ids, "next_attempt", now)
     kept = [message for message in store.messages(ids) if message.standing is not Standing.QUEUED]
     again = [retried(message, now=now, expires_at=expires_at) for message in kept]

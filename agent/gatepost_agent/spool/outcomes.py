@@ -78,7 +78,7 @@ def _standing(
 
 
 def retried(message: QueuedMessage, *, now: float, expires_at: float) -> QueuedMessage:
-    """A failed or expired message goes back in the queue for the recipients that did not get it."""
+    """A failed or expired message goes back in the queue, as if new, for the recipients that did not get it."""
     recipients = tuple(
         state if state.status is RecipientStatus.DONE else state._replace(status=RecipientStatus.PENDING)
         for state in message.recipients
@@ -88,6 +88,7 @@ def retried(message: QueuedMessage, *, now: float, expires_at: float) -> QueuedM
         standing=Standing.QUEUED,
         keep_until=None,
         next_attempt=now,
+        attempts=0,
         expires_at=expires_at,
     )
 

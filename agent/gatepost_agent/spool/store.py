@@ -120,9 +120,9 @@ class Store:
             self._db.execute("ROLLBACK")
 
     def mark(self, ids: Sequence[int], column: str, value: float) -> list[int]:
-        """Set `held` or `next_attempt` of queued messages; returns the ids there were."""
+        """Set `held`, `attempts` or `next_attempt` of queued messages; returns the ids there were."""
         found = self._db.execute(
-            f"UPDATE messages SET {column} = ? WHERE standing = 'queued' "  # noqa: S608 - one of two names
+            f"UPDATE messages SET {column} = ? WHERE standing = 'queued' "  # noqa: S608 - one of three names
             "AND id IN (SELECT value FROM json_each(?)) RETURNING id",
             (value, json.dumps(list(ids))),
         )

@@ -16,7 +16,10 @@ _STATUS = {
 
 
 class MemoryQueue:
-    """`clock` is seconds since the epoch; `add` messages, look at `settled`, `put_backs`, `bounces`."""
+    """`clock` is seconds since the epoch; `add` messages, look at `settled`, `put_backs`, `bounces`.
+
+    unread: what the first reading of a message's body fails with.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -27,6 +30,7 @@ class MemoryQueue:
         self.settled: list[tuple[int, tuple[Outcome, ...]]] = []
         self.put_backs: list[tuple[int, float]] = []
         self.bounces: list[Bounce] = []
+        self.unread: dict[int, Exception] = {}
 
     def add(self, message: QueuedMessage, body: bytes | None = BODY) -> None:
         """Queue a message; body None: damaged on disk."""
@@ -62,6 +66,8 @@ class MemoryQueue:
         self.look_again()
 
     async def body(self, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
+        if (error := self.unread.pop(message.id, None)) is not None:
+            raise error
         stored = self._bodies[message.id]
         if stored is None:
             yield BODY

@@ -20,12 +20,17 @@ ZONE = {
     ("nomail.org.", "MX"): ["0 ."],
     ("a.fabrikam.com.", "A"): ["192.0.2.1"],
     ("a.fabrikam.com.", "AAAA"): ["2001:db8::1"],
+    ("half.org.", "A"): ["192.0.2.2"],
+    ("other-half.org.", "AAAA"): ["2001:db8::2"],
+    ("odd.org.", "A"): ["192.0.2.3"],
 }
-KNOWN = {name for name, _ in ZONE} | {"empty.org."}
+KNOWN = {name for name, _ in ZONE} | {"empty.org.", "mute.org."}
+BROKEN = {("half.org.", "AAAA"), ("other-half.org.", "A"), ("mute.org.", "AAAA"), ("unsure.org.", "AAAA")}
+DENIED = {("odd.org.", "AAAA")}  # as some servers say of a name that does exist (RFC 4074 4.2)
 
 
 class Server(asyncio.DatagramProtocol):
-    """Answers from ZONE; refuses `broken.org`, says nothing to anybody while `silent`."""
+    """Answers from ZONE; refuses `broken.org` and BROKEN, says nothing to anybody while `silent`."""
 
     def __init__(self) -> None:
         self.silent = False
@@ -42,9 +47,9 @@ class Server(asyncio.DatagramProtocol):
         answer = dns.message.make_response(query)
         if self.silent:
             return
-        if name == "broken.org.":
+        if name == "broken.org." or (name, kind) in BROKEN:
             answer.set_rcode(dns.rcode.SERVFAIL)
-        elif name not in KNOWN:
+        elif name not in KNOWN or (name, kind) in DENIED:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         elif (name, kind) in ZONE:
             answer.answer.append(dns.rrset.from_text_list(name, 60, "IN", kind, ZONE[name, kind]))
@@ -122,5 +127,39 @@ def test_names_resolve_as_the_host_does(run: Run) -> None:
             assert "127.0.0.1" in await resolver.named("localhost")
             with pytest.raises(HopFailed, match="does not resolve"):
                 await resolver.named("a..b")
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("half.org", "192.0.2.2"), ("other-half.org", "2001:db8::2"), ("odd.org", "192.0.2.3")],
+)
+def test_an_address_of_one_kind_is_used_when_the_question_for_the_other_fails(
+    run: Run, host: str, found: str
+) -> None:
+    async def scene() -> None:
+        async with resolving() as (resolver, _):
+            assert await resolver.addresses(host) == [found]
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("host", "error"),
+    [
+        ("mute.org", HopFailed),
+        ("unsure.org", HopFailed),
+        ("broken.org", HopFailed),
+        ("gone.org", NoSuchDomain),
+    ],
+)
+def test_without_any_address_a_question_unanswered_is_not_now(
+    run: Run, host: str, error: type[Exception]
+) -> None:
+    async def scene() -> None:
+        async with resolving() as (resolver, _):
+            with pytest.raises(error):
+                await resolver.addresses(host)
 
     run(scene())

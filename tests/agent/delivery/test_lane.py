@@ -203,3 +203,23 @@ def test_more_next_hops_than_can_be_remembered_have_to_wait(
             submit(pool, exit_, host, 1, "127.0.0.3")
 
     run(scene())
+
+
+def test_a_rest_that_is_ended_lets_one_connection_feel_the_way(run: Run) -> None:
+    async def scene() -> None:
+        clock = Clock()
+        async with SmartHost(answers={"CONNECT": "421 4.3.2 busy"}) as host, pooling(clock) as pool:
+            exit_ = exit_for()
+            [one] = submit(pool, exit_, host, 1)
+            await asyncio.wait({one.done})
+            pool.end_rests(clock.now)  # asked for before the failure
+            with pytest.raises(Resting, match="busy"):
+                submit(pool, exit_, host, 1)
+            host.answers.clear()
+            pool.end_rests(clock.now + 1)
+            assert pool.resting() == {}
+            jobs = submit(pool, exit_, host, 20)
+            assert pool.connections == 1
+            assert await all_done(jobs)
+
+    run(scene())

@@ -90,3 +90,14 @@ def test_retries_double_and_are_spread() -> None:
     assert retry_after_s(500, 0.5) == LONGEST_RETRY_S
     assert retry_after_s(1, 0.0) == 24
     assert retry_after_s(1, 1.0) == pytest.approx(36)
+
+
+def test_a_rest_is_ended_for_who_asks_after_the_failure_and_the_next_is_longer_all_the_same() -> None:
+    circuit = Circuit()
+    circuit.failed(100.0, 0.5, "down")
+    circuit.end_rest(100.0)
+    assert circuit.resting(101.0)
+    circuit.end_rest(100.5)
+    assert not circuit.resting(101.0)
+    circuit.failed(101.0, 0.5, "down")
+    assert circuit.resting(110.9)

@@ -27,11 +27,11 @@ def test_the_domain_decides_in_any_case_and_form() -> None:
         ("x@müller.de", "umlaut"),
         ('"a@b"@fabrikam.com', "exact"),
     ]:
-        found = made.find(recipient, 0)
+        found = made.find(recipient)
         assert isinstance(found, Route)
         assert found.hops[0].connector == name
-    assert isinstance(made.find("x@other.org", 0), NoRoute)
-    assert isinstance(made.find("not an address@", 0), NoRoute)
+    assert isinstance(made.find("x@other.org"), NoRoute)
+    assert isinstance(made.find("not an address@"), NoRoute)
 
 
 def test_exits_live_as_long_as_their_connector_is_unchanged() -> None:

@@ -15,7 +15,10 @@ from gatepost_agent.delivery.routing import Routing, make_routing
 from gatepost_agent.delivery.scheduler import Delivery
 from gatepost_agent.delivery.session import Timeouts
 from gatepost_agent.delivery.targets import Finder
-from gatepost_agent.spool.messages import QueuedMessage, Result
+from gatepost_agent.mail_events import mail_events
+from gatepost_agent.spool.errors import SpoolClosed, SpoolError
+from gatepost_agent.spool.messages import EXPIRE_AFTER_S, QueuedMessage, Result
+from gatepost_agent.spool.outcomes import retried
 from tests.agent.delivery.conftest import Run
 from tests.agent.delivery.memory_queue import MemoryQueue
 from tests.agent.delivery.resolver import FakeResolver
@@ -194,6 +197,44 @@ def test_mail_that_cannot_be_delivered_expires_with_a_last_attempt_and_a_bounce(
     run(scene())
 
 
+def test_a_retry_gives_an_expired_message_all_its_time_again(run: Run) -> None:
+    async def scene() -> None:
+        world = World()
+        async with SmartHost(answers={"MAIL": "451 4.3.0 later"}) as host:
+            world.delivery.configure(world.route(out(host, expiration_timeout="00:05:00")))
+            async with running(world):
+                world.pass_time(EXPIRE_AFTER_S + 86_400)
+                again = retried(message(1), now=world.now, expires_at=world.now + EXPIRE_AFTER_S)
+                ends = world.now + 300
+                world.queue.add(again)
+                await world.attempted(1)
+                assert world.queue.outcomes(1) == [("kate@fabrikam.com", Result.NOT_NOW)]
+                assert world.queue.waiting[1].next_attempt == world.now + 30
+                world.pass_time(ends - world.now)
+                await world.attempted(1, times=2)
+                assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
+                assert len(world.queue.bounces) == 1
+
+    run(scene())
+
+
+def test_a_long_time_to_live_of_a_send_connector_counts_from_arrival(run: Run) -> None:
+    async def scene() -> None:
+        world = World()
+        async with SmartHost(answers={"MAIL": "451 4.3.0 later"}) as host:
+            world.delivery.configure(world.route(out(host, expiration_timeout="4.00:00:00")))
+            async with running(world):
+                world.now = START + 2 * EXPIRE_AFTER_S - 1
+                world.queue.add(message(1))
+                await world.attempted(1)
+                assert world.queue.waiting[1].next_attempt == START + 2 * EXPIRE_AFTER_S
+                world.pass_time(1)
+                await world.attempted(1, times=2)
+                assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
+
+    run(scene())
+
+
 def test_never_is_bounced_once_with_the_headers_alone(run: Run) -> None:
     async def scene() -> None:
         async with (
@@ -304,6 +345,44 @@ def test_a_host_that_failed_rests_and_its_mail_waits_without_a_write(run: Run) -
     run(scene())
 
 
+def test_a_retry_is_tried_at_once_though_its_next_hop_rests_and_ends_only_the_rests_before_it(
+    run: Run,
+) -> None:
+    async def scene() -> None:
+        async with (
+            SmartHost(answers={"CONNECT": "421 4.3.2 busy"}) as host,
+            running(World(out(host))) as world,
+        ):
+            world.queue.add(message(1))
+            await world.attempted(1)
+            world.pass_time(1)
+            world.queue.add(message(2)._replace(next_attempt=world.now))
+            await world.attempted(2)
+            assert host.connections == 2
+            # It failed again, after the retries: those that come now wait for the new rest.
+            world.queue.add(message(3)._replace(next_attempt=world.now))
+            await eventually(lambda: [number for number, _ in world.queue.put_backs] == [3])
+            assert host.connections == 2
+
+    run(scene())
+
+
+def test_smart_hosts_have_their_share_when_mail_alternates_between_send_connectors(run: Run) -> None:
+    async def scene() -> None:
+        hosts = [SmartHost() for _ in range(4)]
+        async with smart_hosts(*hosts):
+            east = [f"127.0.0.{n + 1}:{host.port}" for n, host in enumerate(hosts)]
+            to_east = send_connector(name="east", address_spaces=["east.org"], smart_hosts=east[:2])
+            to_west = send_connector(name="west", address_spaces=["west.org"], smart_hosts=east[2:])
+            async with running(World(to_east, to_west)) as world:
+                for number in range(40):
+                    world.queue.add(message(number, f"r@{'west' if number % 2 else 'east'}.org"))
+                await eventually(lambda: not world.queue.waiting)
+                assert [len(host.messages) for host in hosts] == [10, 10, 10, 10]
+
+    run(scene())
+
+
 def test_mail_without_a_route_waits_and_says_why(run: Run) -> None:
     async def scene() -> None:
         async with running(World()) as world:
@@ -329,6 +408,45 @@ def test_a_damaged_body_is_given_up_and_nothing_of_it_arrives(run: Run) -> None:
             assert world.queue.outcomes(1) == [("kate@fabrikam.com", Result.NEVER)]
             assert world.queue.outcomes(2) == [("kate@fabrikam.com", Result.DONE)]
             assert len(host.messages) == 1
+
+    run(scene())
+
+
+@pytest.mark.parametrize("error", [SpoolError("the disk is slow"), RuntimeError("boom")])
+def test_what_fails_on_our_side_for_one_hop_loses_no_outcome_of_another(run: Run, error: Exception) -> None:
+    async def scene() -> None:
+        east, west = SmartHost(), SmartHost()
+        async with smart_hosts(east, west):
+            to_west = send_connector(
+                name="west", address_spaces=["west.org"], smart_hosts=[f"127.0.0.2:{west.port}"]
+            )
+            async with running(World(out(east), to_west)) as world:
+                world.queue.unread[1] = error
+                world.queue.add(message(1, "a@west.org", "b@east.org"))
+                await world.attempted(1)
+                [got] = [*east.messages, *west.messages]
+                [other] = {"a@west.org", "b@east.org"}.difference(got.recipients)
+                assert dict(world.queue.outcomes(1)) == {
+                    got.recipients[0]: Result.DONE,
+                    other: Result.NOT_NOW,
+                }
+                world.pass_time(60)
+                await eventually(lambda: not world.queue.waiting)
+                assert (len(east.messages), len(west.messages)) == (1, 1)
+
+    with mail_events.captured() as told:
+        run(scene())
+    bugs = [event for event in told if event["event"] == "delivery_failed"]
+    assert [event["queue_id"] for event in bugs] == ([1] if isinstance(error, RuntimeError) else [])
+
+
+def test_when_the_spool_is_closed_nothing_is_settled_or_put_back(run: Run) -> None:
+    async def scene() -> None:
+        async with SmartHost() as host, running(World(out(host))) as world:
+            world.queue.unread[1] = SpoolClosed("closed")
+            world.queue.add(message(1))
+            await eventually(lambda: host.said("DATA") and not world.delivery._under_way)
+            assert (world.queue.settled, world.queue.put_backs) == ([], [])
 
     run(scene())
 

@@ -129,3 +129,28 @@ def test_what_strangers_dns_makes_us_dial_is_bounded() -> None:
     dns.hosts |= {f"h{n}.many.org": [f"93.184.{n % 256}.1"] for n in range(500)}
     assert len(find(mx("many.org"), dns)) == MOST_TARGETS
     assert len(dns.asked) <= MOST_TARGETS + 1
+
+
+def test_what_this_host_learns_of_its_own_names_counts_from_then_on() -> None:
+    finder = Finder(resolver(), own=("mx9.contoso.com",))
+    fabrikam = finder.find(mx("fabrikam.com"), allow_private=False)
+    assert len(asyncio.run(fabrikam)) == 2
+    finder.know(("A.fabrikam.com",))
+    with pytest.raises(HopFailed, match="best mail host ourselves"):
+        asyncio.run(finder.find(mx("fabrikam.com"), allow_private=False))
+
+
+@pytest.mark.parametrize(
+    ("own", "found"),
+    [
+        ("2A00:1450:4001:0:0:0:0:1A", "2a00:1450:4001::1a"),
+        (OUTSIDE, f"::ffff:{OUTSIDE}"),
+    ],
+)
+def test_an_own_address_is_known_in_any_form(own: str, found: str) -> None:
+    dns = FakeResolver()
+    dns.mail["evil.org"] = [(0, "mail.evil.org.")]
+    dns.hosts["mail.evil.org"] = [found]
+    assert find(mx("evil.org"), dns) != []
+    with pytest.raises(HopFailed, match="no address that may be used"):
+        find(mx("evil.org"), dns, own=(own,))

@@ -11,6 +11,7 @@ import pytest
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost.policy.dialogue.domains import AcceptedDomains
 from gatepost.policy.model.document import AcceptedDomain
+from gatepost_agent.delivery import pace
 from gatepost_agent.delivery.pool import Pool
 from gatepost_agent.delivery.routing import make_routing
 from gatepost_agent.delivery.scheduler import Delivery
@@ -107,6 +108,30 @@ def test_what_could_not_leave_leaves_after_a_restart(run: Run, tmp_path: Path) -
                 await spool.retry([queue_id])
                 await eventually(lambda: len(host.messages) == 1)
                 await eventually(lambda: spool.status().queued == 0)
+
+    run(scene())
+
+
+def test_a_retry_does_not_wait_for_a_next_hop_that_rests(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pace, "FIRST_REST_S", 300.0)
+
+    async def scene() -> None:
+        async with (
+            SmartHost(answers={"CONNECT": "421 4.3.2 busy"}) as host,
+            delivering(tmp_path / "spool", host) as spool,
+        ):
+
+            def all_wait() -> bool:
+                return not spool._core.taken and (spool._core.schedule.next_due() or 0.0) > time.time()
+
+            queue_id = await store(spool, BODY, "kate@fabrikam.com")
+            await eventually(lambda: host.connections)
+            await eventually(all_wait)
+            host.answers.clear()
+            assert await spool.retry([queue_id]) == 1
+            await eventually(lambda: len(host.messages) == 1)
 
     run(scene())
 

@@ -3,6 +3,7 @@
 import pytest
 
 from gatepost_agent.spool.messages import (
+    EXPIRE_AFTER_S,
     Kind,
     QueuedMessage,
     RecipientState,
@@ -90,6 +91,23 @@ def test_a_retry_is_for_those_who_did_not_get_it() -> None:
         50.0,
         99.0,
     )
+
+
+def test_a_retry_is_a_new_beginning() -> None:
+    new = message(A)._replace(received_at=1_780_000_000.3, next_attempt=1_780_000_000.3)
+    new = new._replace(expires_at=new.received_at + EXPIRE_AFTER_S)
+    assert new.lives_from == pytest.approx(new.received_at, abs=1e-3)
+    assert new.retried_at is None
+    expired = settle(new, (A, Result.EXPIRED), next_attempt=new.expires_at)
+    assert expired is not None
+    assert expired.retried_at is None
+    now = new.received_at + 500_000
+    again = retried(expired, now=now, expires_at=now + EXPIRE_AFTER_S)
+    assert again.lives_from == pytest.approx(now, abs=1e-3)
+    assert (again.retried_at, again.attempts) == (now, 0)
+    tried = settle(again, (A, Result.NOT_NOW), next_attempt=now + 30)
+    assert tried is not None
+    assert tried.retried_at is None
 
 
 def test_what_is_counted() -> None:

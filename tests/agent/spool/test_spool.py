@@ -206,7 +206,28 @@ def test_a_kept_message_can_be_retried_for_whom_it_did_not_reach(tmp_path: Path)
             assert again.pending == (TONY,)
             assert again.recipients[0].status is RecipientStatus.DONE
             assert again.expires_at == clock.now + 2 * 86_400
+            assert again.lives_from == again.retried_at == clock.now
             assert await read(spool, again) == body_of(1)
+
+    run(story())
+
+
+def test_a_queued_message_can_be_retried_and_lives_no_longer_for_it(tmp_path: Path) -> None:
+    async def story() -> None:
+        clock = Clock()
+        async with opened(tmp_path, clock=clock) as spool:
+            await receive(spool, body_of(1), KATE)
+            message = await take_one(spool)
+            await spool.settle(message.id, [outcome(KATE, Result.NOT_NOW)], clock.now + 1800)
+            clock.now += 60
+            assert await spool.retry([message.id]) == 1
+            again = await take_one(spool)
+            assert (again.retried_at, again.expires_at) == (clock.now, message.expires_at)
+            spool.put_back(message.id, clock.now + 1)
+            clock.now += 1
+            assert (await take_one(spool)).retried_at == clock.now - 1  # not attempted yet
+            await spool.settle(message.id, [outcome(KATE, Result.NOT_NOW)], clock.now + 30)
+            assert (await spool.get(message.id)).retried_at is None
 
     run(story())
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gatepost.policy.dialogue.routing import Mx, NoRoute, Route, Routes, SmartHost
+from gatepost.policy.dialogue.routing import Mx, NoRoute, Route, Routes, SmartHost, turned
 from gatepost.policy.model.send_connector import SendConnector
 
 
@@ -20,8 +20,8 @@ def connector(name: str, *spaces: str, hosts: tuple[str, ...] = (), **more: obje
     return SendConnector.model_validate(settings_ | more)
 
 
-def first(routes: Routes, domain: str, turn: int = 0) -> str:
-    found = routes.find(domain, turn)
+def first(routes: Routes, domain: str) -> str:
+    found = routes.find(domain)
     return found.hops[0].connector if isinstance(found, Route) else found.reason
 
 
@@ -90,11 +90,9 @@ def test_equal_costs_go_by_name_whatever_the_order() -> None:
 
 def test_smart_hosts_take_turns_and_each_stands_behind_the_others() -> None:
     routes = Routes([connector("c", "*", hosts=("a:25", "b:26", "[2001:db8::1]:27"))])
-    orders = []
-    for turn in range(3):
-        found = routes.find("x.org", turn)
-        assert isinstance(found, Route)
-        orders.append([str(hop) for hop in found.hops])
+    found = routes.find("x.org")
+    assert isinstance(found, Route)
+    orders = [[str(hop) for hop in turned(found.hops, turn)] for turn in range(3)]
     assert orders == [
         ["a:25", "b:26", "[2001:db8::1]:27"],
         ["b:26", "[2001:db8::1]:27", "a:25"],
@@ -102,23 +100,42 @@ def test_smart_hosts_take_turns_and_each_stands_behind_the_others() -> None:
     ]
 
 
+def test_turns_leave_the_order_of_send_connectors_alone() -> None:
+    routes = Routes(
+        [
+            connector("main", "*;1", hosts=("a:25", "b:25")),
+            connector("backup", "*;2", hosts=("c:25", "d:25", "e:25")),
+            connector("direct", "*;3"),
+        ]
+    )
+    found = routes.find("x.org")
+    assert isinstance(found, Route)
+    orders = [" ".join(str(hop) for hop in turned(found.hops, turn)) for turn in range(3)]
+    assert orders == [
+        "a:25 b:25 c:25 d:25 e:25 mx:x.org",
+        "b:25 a:25 d:25 e:25 c:25 mx:x.org",
+        "a:25 b:25 e:25 c:25 d:25 mx:x.org",
+    ]
+
+
 @given(hosts=st.integers(1, 5), messages=st.integers(1, 60))
 @settings(max_examples=40)
 def test_turns_are_fair(hosts: int, messages: int) -> None:
     routes = Routes([connector("c", "*", hosts=tuple(f"h{n}:25" for n in range(hosts)))])
+    found = routes.find("x.org")
+    assert isinstance(found, Route)
     firsts = []
     for turn in range(messages):
-        found = routes.find("x.org", turn)
-        assert isinstance(found, Route)
-        assert len(set(found.hops)) == hosts
-        firsts.append(found.hops[0])
+        hops = turned(found.hops, turn)
+        assert len(set(hops)) == hosts
+        firsts.append(hops[0])
     shares = [firsts.count(hop) for hop in set(firsts)]
     assert max(shares) - min(shares) <= 1
 
 
 def test_dns_routing_gives_the_domain_and_the_port() -> None:
     routes = Routes([connector("direct", "*", port=2525)])
-    found = routes.find("fabrikam.com", 7)
+    found = routes.find("fabrikam.com")
     assert found == Route((Mx("direct", "fabrikam.com", 2525),))
     assert str(Mx("direct", "fabrikam.com", 2525)) == "mx:fabrikam.com:2525"
 

@@ -6,6 +6,7 @@ others when it fails: mail for a partner's domain never falls back to the connec
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from gatepost.policy.model.send_connector import SendConnector, parse_address_space, parse_smart_host
@@ -66,12 +67,8 @@ class Routes:
             str, tuple[_Exit, ...]
         ] = {}  # by domain: the same few are asked for again and again
 
-    def find(self, domain: str, turn: int = 0) -> Route | NoRoute:
-        """The route for a domain (lower-case A-labels, or an address literal in brackets).
-
-        `turn` is any number that rises from message to message: it decides which of several smart hosts of one
-        connector is first, so that each gets its share; the others follow in their order.
-        """
+    def find(self, domain: str) -> Route | NoRoute:
+        """The route for a domain (lower-case A-labels, or an address literal in brackets)."""
         exits = self._known.get(domain)
         if exits is None:
             exits = next((self._spaces[p] for p in _patterns(domain) if p in self._spaces), ())
@@ -81,27 +78,34 @@ class Routes:
         if not exits:
             return NoRoute(f"no send connector has an address space for {domain}")
         if len(exits) == 1:
-            return Route(exits[0].hops(domain, turn))
-        return Route(tuple(hop for exit_ in exits for hop in exit_.hops(domain, turn)))
+            return Route(exits[0].hops(domain))
+        return Route(tuple(hop for exit_ in exits for hop in exit_.hops(domain)))
 
 
 class _Exit(NamedTuple):
-    """A send connector's hops: its smart hosts in each rotation, or none for MX."""
+    """A send connector's hops: its smart hosts, or none for MX."""
 
     connector: str
     port: int
-    rotations: tuple[tuple[SmartHost, ...], ...]
+    hosts: tuple[SmartHost, ...]
 
     @classmethod
     def of(cls, connector: SendConnector) -> "_Exit":
         hosts = tuple(SmartHost(connector.name, *parse_smart_host(text)) for text in connector.smart_hosts)
-        rotations = tuple(hosts[start:] + hosts[:start] for start in range(len(hosts)))
-        return cls(connector=connector.name, port=connector.port, rotations=rotations)
+        return cls(connector=connector.name, port=connector.port, hosts=hosts)
 
-    def hops(self, domain: str, turn: int) -> tuple[Hop, ...]:
-        if not self.rotations:
-            return (Mx(self.connector, domain, self.port),)
-        return self.rotations[turn % len(self.rotations)]
+    def hops(self, domain: str) -> tuple[Hop, ...]:
+        return self.hosts or (Mx(self.connector, domain, self.port),)
+
+
+def turned(hops: tuple[Hop, ...], turn: int) -> tuple[Hop, ...]:
+    """A route's hops, with the next smart host of each send connector first at each turn.
+
+    The others of a connector follow in their order; `turn` is any number that rises by one.
+    """
+    groups = [tuple(group) for _, group in groupby(hops, key=lambda hop: hop.connector)]
+    firsts = [turn % len(group) for group in groups]
+    return tuple(hop for group, n in zip(groups, firsts, strict=True) for hop in group[n:] + group[:n])
 
 
 def _patterns(domain: str) -> Iterator[str]:
