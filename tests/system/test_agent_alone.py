@@ -270,6 +270,10 @@ def test_listeners_close_when_asked_to_after_long_silence_only(
         plane.wake()
         wait_until(lambda: agent.status()["listening"] == [], 30)
         assert agent.command("status").returncode == 2
+        agent.kill()
+        agent.start()  # which does not make up for the silence
+        assert agent.status()["listening"] == []
+        assert agent.status()["control_plane"]["silent_s"] >= 2
         plane.trouble = None
         wait_until(lambda: agent.status()["listening"] == [f"127.0.0.1:{port}"], 30)
         assert said_to(port, "127.0.0.10").startswith("250")

@@ -67,7 +67,7 @@ class CheckIn:
         self._wait_s = 55.0
         self._failures = 0
         self._empty = 0
-        self.contact = Contact(heard_at=time.monotonic())
+        self.contact = Contact(heard_at=time.monotonic() - parts.clock.silent_s)
         self.denied_problem = ""
 
     async def run(self) -> None:

@@ -11,7 +11,7 @@ from gatepost.policy.dialogue.compiled import Policy
 from gatepost.wire import Health
 from gatepost_agent.control.apply import Applier, Surroundings
 from gatepost_agent.control.checkin import Cadence, CheckIn, Parts, fetch_bundle
-from gatepost_agent.control.clock import SteadyClock
+from gatepost_agent.control.clock import SAVE_EVERY_S, SteadyClock
 from gatepost_agent.control.credential import Credential
 from gatepost_agent.control.denied import Denials
 from gatepost_agent.control.doors import Doors
@@ -55,7 +55,7 @@ class Control:
         self._folder = folder
         self._settings = settings
         self.identity = load_identity(folder)
-        self.clock = SteadyClock(folder)
+        self.clock = SteadyClock(folder, save_every_s=min(SAVE_EVERY_S, _interval_s(settings)))
         self.doors = Doors(outside.listening)
         self.denials = Denials(folder, outside.current, self.identity.server_id, outside.denied_changed)
         credential = Credential(folder)
@@ -117,7 +117,8 @@ class Control:
         )
 
     async def start(self) -> None:
-        """Serve what the disk says. Raises OSError."""
+        """Serve what the disk says, unless the control plane is silent for too long. Raises OSError."""
+        self.doors.shut = self._silence()
         await self.applier.start()
 
     async def run(self) -> None:
@@ -150,13 +151,18 @@ class Control:
 
     async def mind_doors(self) -> None:
         """Listen where a start could not; stop, and begin again, as `stop_after_disconnected_s` says."""
-        limit_s = self._settings.stop_after_disconnected_s
-        silent_s = time.monotonic() - self.checkin.contact.heard_at
-        if limit_s and silent_s > limit_s and not self.doors.shut:
-            log.error("listeners close: the control plane was not heard for %.0f s", silent_s)
-            await self.applier.shut_doors(f"the control plane was not heard for {limit_s:.0f} s")
-        elif (self.doors.shut and silent_s <= limit_s) or self.doors.missing:
+        silence = self._silence()
+        if silence and not self.doors.shut:
+            log.error("listeners close: %s", silence)
+            await self.applier.shut_doors(silence)
+        elif not silence and (self.doors.shut or self.doors.missing):
             await self.applier.open_doors()
+
+    def _silence(self) -> str:
+        """Why listeners have to be shut, or nothing."""
+        limit_s = self._settings.stop_after_disconnected_s
+        is_too_long = limit_s and time.monotonic() - self.checkin.contact.heard_at > limit_s
+        return f"the control plane was not heard for {limit_s:.0f} s" if is_too_long else ""
 
 
 def _interval_s(settings: Settings) -> float:

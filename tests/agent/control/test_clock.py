@@ -24,6 +24,20 @@ def test_it_follows_the_host_forward_and_stands_still_when_that_goes_back(folder
     assert "behind the latest time seen" in clock.trouble()
 
 
+def test_silence_is_counted_over_a_restart(folder: StateFolder) -> None:
+    host = HostClock()
+    clock = SteadyClock(folder, host, save_every_s=5)
+    clock.save_sometimes()
+    host.now += 100
+    assert clock.silent_s == 100  # since the start, when it was never heard before
+    clock.heard(host.now)
+    clock.save_sometimes()
+    host.now += 30
+    assert SteadyClock(folder, host).silent_s == 30
+    host.now -= 1000
+    assert SteadyClock(folder, host).silent_s == 0
+
+
 def test_a_restart_remembers_the_latest_time(folder: StateFolder) -> None:
     host = HostClock()
     clock = SteadyClock(folder, host)
