@@ -266,6 +266,7 @@ def test_an_answer_is_plain_values() -> None:
         (Circumstance.SOURCE_FULL, "421 4.3.2 The maximum", "max_inbound_connection_per_source is reached"),
         (Circumstance.SPOOL_FULL, "452 4.3.1", "the spool has no room"),
         (Circumstance.DISK_TROUBLE, "451 4.3.0", "the spool's disk is in trouble"),
+        (Circumstance.NOT_STORED, "451 4.3.0", ""),
         (Circumstance.CONNECTOR_GONE, "421 4.3.2 Service not active", "a newer config"),
         (Circumstance.IDLE, "451 4.7.0", "idle"),
         (Circumstance.TOO_LONG, "421 4.4.1", "session"),
@@ -286,11 +287,21 @@ def test_what_if_a_message_cannot_be_stored() -> None:
     assert (answer.verdict, answer.reply[:9]) == (Verdict.DEFERRED, "451 4.3.0")
 
 
-def test_a_limit_that_the_connector_does_not_have_is_never_reached() -> None:
+@pytest.mark.parametrize(
+    ("when", "setting"),
+    [
+        (Circumstance.CONNECTOR_FULL, "max_inbound_connection"),
+        (Circumstance.SOURCE_FULL, "max_inbound_connection_per_source"),
+        (Circumstance.SOURCE_TOO_OFTEN, "connection_rate_limit"),
+    ],
+)
+def test_a_limit_that_the_connector_does_not_have_cannot_be_asked_for(
+    when: Circumstance, setting: str
+) -> None:
     unlimited = {"max_inbound_connection": "unlimited", "max_inbound_connection_per_source": "unlimited"}
-    found = policy(RELAY | unlimited)
-    for when in (Circumstance.CONNECTOR_FULL, Circumstance.SOURCE_FULL, Circumstance.SOURCE_TOO_OFTEN):
-        assert ask(found, when=when).verdict is Verdict.ACCEPTED
+    with pytest.raises(BadValue, match=f"{setting} of the connector is unlimited") as refused:
+        ask(policy(RELAY | unlimited), when=when)
+    assert refused.value.field == "when"
 
 
 def test_a_client_that_was_sent_away_hears_no_more() -> None:

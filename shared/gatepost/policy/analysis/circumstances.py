@@ -8,6 +8,7 @@ from gatepost.policy.dialogue.decision import Pressure, Usage
 from gatepost.policy.dialogue.events import Event, Failed, Interrupted, NotStored, TimedOut
 from gatepost.policy.dialogue.rules import connect
 from gatepost.policy.dialogue.throttle import MINUTE_S
+from gatepost.policy.model.errors import BadValue
 
 
 class Circumstance(StrEnum):
@@ -42,13 +43,17 @@ EVENTS: dict[Circumstance, Event] = {
 
 
 def host_in(circumstance: Circumstance, usage: Usage, connector: CompiledConnector | None) -> Host:
-    """The host as it then is; unchanged for an event, and for a limit that the connector does not have."""
+    """The host as it then is; unchanged for an event. Raises BadValue for a limit that the connector does not have."""
     match circumstance:
-        case Circumstance.CONNECTOR_FULL if connector and connector.max_sessions != UNLIMITED:
+        case Circumstance.CONNECTOR_FULL if connector:
+            _has(connector.max_sessions, "max_inbound_connection", circumstance)
             return Host(usage._replace(connector_open=connector.max_sessions))
         case Circumstance.SOURCE_FULL if connector:
-            return Host(_crowded(usage, connector))
-        case Circumstance.SOURCE_TOO_OFTEN:
+            most = min(connector.max_sessions, connector.max_sessions_per_source)
+            _has(most, "max_inbound_connection_per_source", circumstance)
+            return Host(_crowded(usage, connector, most))
+        case Circumstance.SOURCE_TOO_OFTEN if connector:
+            _has(connector.connections_per_minute, "connection_rate_limit", circumstance)
             return Host(usage._replace(connections=usage.now + MINUTE_S))
         case Circumstance.SPOOL_FULL:
             return Host(usage._replace(pressure=Pressure.FULL))
@@ -62,13 +67,17 @@ def host_in(circumstance: Circumstance, usage: Usage, connector: CompiledConnect
             return Host(usage)
 
 
-def _crowded(usage: Usage, connector: CompiledConnector) -> Usage:
-    most = min(connector.max_sessions, connector.max_sessions_per_source)
-    for others in range(most + 1 if most != UNLIMITED else 0):
-        crowded = usage._replace(connector_open=others, source_open=others)
-        if connect.check(connector, crowded):
-            return crowded
-    return usage
+def _has(limit: int, setting: str, circumstance: Circumstance) -> None:
+    if limit == UNLIMITED:
+        problem = f"{setting} of the connector is unlimited, so this cannot happen"
+        raise BadValue(circumstance, problem, f"Ask without it, or set {setting}.", field="when")
+
+
+def _crowded(usage: Usage, connector: CompiledConnector, most: int) -> Usage:
+    """With the fewest others from this address at which it may not have one more."""
+    crowds = (usage._replace(connector_open=others, source_open=others) for others in range(most))
+    full = usage._replace(connector_open=most, source_open=most)
+    return next((crowded for crowded in crowds if connect.check(connector, crowded)), full)
 
 
 def _without_doors(policy: Policy) -> Policy:

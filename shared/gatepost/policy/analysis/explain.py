@@ -124,6 +124,8 @@ def run_dialogue(
             acted.say(lines)
     if not acted.refused:
         acted.say(question.lines or tuple(f"RCPT TO:<{_bare(address)}>" for address in question.rcpt_to))
+    if question.when is Circumstance.NOT_STORED and not question.lines and not acted.refused:
+        acted.say(("DATA", "."))
     if question.when in EVENTS and not acted.closed:
         acted.happen(question.when)
     return acted.exchanges
