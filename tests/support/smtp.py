@@ -103,6 +103,7 @@ class FakeSpool:
         self.gate = asyncio.Event()
         self.gate.set()
         self.has_room: Literal["ok", "full", "trouble"] = "ok"
+        self.octets_free = 2**40
         self.fails: Literal["full", "trouble"] | None = None
         self.error: Exception | None = None
         self.filled = 0.0
@@ -111,6 +112,9 @@ class FakeSpool:
 
     def fill(self) -> float:
         return self.filled
+
+    def free(self) -> int:
+        return self.octets_free
 
     def room(self, size_hint: int = 0) -> Literal["ok", "full", "trouble"]:
         return self.has_room

@@ -59,7 +59,7 @@ class Finder:
 
     async def _by_mx(self, hop: Mx) -> list[Target]:
         if hop.domain.startswith("["):
-            literal = hop.domain[1:-1]
+            literal = hop.domain[1:-1].removeprefix("IPv6:")
             return [Target(literal, literal, hop.port)]
         records = await self._hosts(hop.domain)
         targets: list[Target] = []

@@ -10,6 +10,7 @@ within content. What is being committed is never interrupted: the disk decides.
 import asyncio
 import secrets
 from functools import lru_cache
+from typing import Any
 
 from gatepost.policy.dialogue.decision import Chunk, Decision, Envelope, Limit, Next, Pressure, Usage
 from gatepost.policy.dialogue.events import (
@@ -26,7 +27,7 @@ from gatepost.policy.dialogue.session import Session
 from gatepost_agent.smtp.account import Account, Unaccounted
 from gatepost_agent.smtp.alarm import Alarm
 from gatepost_agent.smtp.host import Host
-from gatepost_agent.smtp.input import Input
+from gatepost_agent.smtp.input import HIGH, Input
 from gatepost_agent.smtp.ledger import Others, Place
 from gatepost_agent.smtp.reception import Reception
 
@@ -41,6 +42,12 @@ _NOBODY_S = 10.0  # time for a client that no connector takes
 @lru_cache(maxsize=512)
 def _wire(reply: Reply) -> bytes:
     return reply.wire
+
+
+def _bound(transport: Any) -> None:
+    """What a TLS transport holds on its own, before we see it and after we wrote it."""
+    transport.set_read_buffer_limits(high=HIGH)
+    transport.set_write_buffer_limits(high=_UNSENT)
 
 
 class _Gone(Exception):
@@ -133,6 +140,7 @@ class Conversation:
             current.policy or session.policy,
             pressure=_PRESSURE[host.spool.room()],
             fill=host.spool.fill(),
+            free=host.spool.free(),
             denied=current.denied.lookup(session.remote.address) if current.denied.denials else None,
         )
         rates = host.rates
@@ -268,6 +276,7 @@ class Conversation:
             self._account.tls_failed(error)
             raise _Gone from error
         self._input.set_transport(self._writer.transport)
+        _bound(self._writer.transport)
         tls = self._writer.get_extra_info("ssl_object")
         return self._step(TlsStarted(tls.version() or "", tls.cipher()[0]))
 

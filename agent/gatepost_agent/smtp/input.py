@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import SupportsIndex, cast
 
-from gatepost.policy.dialogue.events import MAX_LINE, Line, LineTooLong
+from gatepost.policy.dialogue.events import BEGINS, MAX_LINE, Line, LineTooLong
 
 _CR = 13
 HIGH = 64 * 1024
@@ -39,6 +39,7 @@ class Input(asyncio.StreamReader):
         self._block = b""
         self._at = 0
         self._skipping_line = False
+        self._begins = b""
         self._socket: asyncio.Transport | None = None
         self._stopped = False
         self._waiting: asyncio.Future[None] | None = None
@@ -94,17 +95,24 @@ class Input(asyncio.StreamReader):
         end = self._block.find(b"\n", self._at)
         if end < 0:
             if self.held > MAX_LINE:
-                self._skipping_line = True
+                self._skip_line()
             if self._skipping_line:
                 self.consume(self.held)
             return None
         start, block = self._at, self._block
+        if end + 1 - start > MAX_LINE:
+            self._skip_line()
         self.consume(end + 1 - start)
-        if self._skipping_line or end + 1 - start > MAX_LINE:
+        if self._skipping_line:
             self._skipping_line = False
-            return LineTooLong()
+            return LineTooLong(self._begins)
         is_bare = end == start or block[end - 1] != _CR
         return Line(block[start:end], bare_lf=True) if is_bare else Line(block[start : end - 1])
+
+    def _skip_line(self) -> None:
+        if not self._skipping_line:
+            self._skipping_line = True
+            self._begins = self._block[self._at : self._at + BEGINS]
 
     @property
     def held(self) -> int:

@@ -5,7 +5,7 @@ import errno
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import BLOCK, Bodies, BodyFile
@@ -25,6 +25,7 @@ class Receiving(NamedTuple):
 
     store(message, body): commits the row, with the body unless it is in a file. own: runs a coroutine to its end
     even if nobody waits for it. moved: is told how many octets more, or fewer, are on their way.
+    room: as Spool.room, for what has arrived.
     """
 
     bodies: Bodies
@@ -34,6 +35,7 @@ class Receiving(NamedTuple):
     store: Callable[[QueuedMessage, bytes | None], "asyncio.Future[Stored]"]
     own: Callable[[Coroutine[None, None, Stored]], "asyncio.Future[Stored]"]
     moved: Callable[[int], None]
+    room: Callable[[], Literal["ok", "full", "trouble"]]
 
 
 class Incoming:
@@ -74,6 +76,8 @@ class Incoming:
         while self._buffered > _AHEAD and self._job is not None:
             await asyncio.wait([self._job])
         self._raise_error()
+        if self._size > self._receiving.inline_max and (room := self._receiving.room()) != "ok":
+            raise NotStored(room, "the spool has reached its bounds while the message came")
 
     async def commit(self, message_id: str, envelope: Envelope | None = None) -> Stored:
         """Store the message; returns when it is durable. Raises NotStored.

@@ -34,6 +34,7 @@ class Receiver:
             store=self.store,
             own=self._own,
             moved=self._moved,
+            room=lambda: self.room(0),
         )
 
     def room(self, size_hint: int) -> Literal["ok", "full", "trouble"]:
@@ -43,13 +44,16 @@ class Receiver:
         schedule, limits = self._core.schedule, self._core.limits
         if len(schedule.queued) + len(schedule.kept) >= limits.max_messages:
             return "full"
-        size = size_hint + self._arriving
-        if schedule.bytes + size > limits.max_bytes:
-            return "full"
-        free = self._free_bytes()
-        if free is None:
+        if self._free_bytes() is None:
             return "trouble"
-        return "full" if free - size < limits.free_floor else "ok"
+        return "ok" if size_hint <= self.free() else "full"
+
+    def free(self) -> int:
+        """See Spool.free."""
+        limits = self._core.limits
+        bound = limits.max_bytes - self._core.schedule.bytes
+        disk = (self._free_bytes() or 0) - limits.free_floor
+        return min(bound, disk) - self._arriving
 
     def fill(self) -> float:
         """See Spool.fill."""

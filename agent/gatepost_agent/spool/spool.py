@@ -81,6 +81,10 @@ class Spool:
         """
         return self._receiver.room(size_hint)
 
+    def free(self) -> int:
+        """Octets that may still come in; below 0 when the spool is over its bounds."""
+        return self._receiver.free()
+
     def fill(self) -> float:
         """What part of the spool is taken, by count or by octets, whichever is more: 0 to 1, and over."""
         return self._receiver.fill()

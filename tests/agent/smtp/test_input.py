@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gatepost.policy.dialogue.events import MAX_LINE, Line, LineTooLong
+from gatepost.policy.dialogue.events import BEGINS, MAX_LINE, Line, LineTooLong
 from gatepost_agent.smtp.input import HIGH, SMALL, Budget, Input
 
 Run = Callable[[Any], Any]
@@ -82,7 +82,7 @@ def test_lines_are_the_same_wherever_blocks_end(texts: list[bytes], cuts: list[i
 
 def test_a_line_is_too_long_by_one_octet(fed: Fed) -> None:
     fed.given.feed_data(b"x" * (MAX_LINE - 2) + b"\r\n" + b"x" * (MAX_LINE - 1) + b"\r\nNOOP\r\n")
-    assert fed.lines() == [Line(b"x" * (MAX_LINE - 2)), LineTooLong(), Line(b"NOOP")]
+    assert fed.lines() == [Line(b"x" * (MAX_LINE - 2)), LineTooLong(b"x" * BEGINS), Line(b"NOOP")]
 
 
 def test_an_endless_line_is_thrown_away_as_it_comes(fed: Fed) -> None:
@@ -91,7 +91,7 @@ def test_an_endless_line_is_thrown_away_as_it_comes(fed: Fed) -> None:
         assert fed.lines() == []
         assert fed.given.held == 0
     fed.given.feed_data(b"\r\nNOOP\r\n")
-    assert fed.lines() == [LineTooLong(), Line(b"NOOP")]
+    assert fed.lines() == [LineTooLong(b"x" * BEGINS), Line(b"NOOP")]
 
 
 def test_reading_stops_above_the_mark_and_goes_on_below(fed: Fed) -> None:

@@ -253,6 +253,20 @@ def test_starttls_starts_over_and_takes_a_message(serve: Serve, pem: Path) -> No
     serve(story, tls_certificate_name="mx1.pem", require_tls=True)
 
 
+def test_a_tls_session_holds_as_little_as_one_in_clear(serve: Serve, pem: Path) -> None:
+    async def story(shell: Shell) -> None:
+        client = await connected(shell)
+        await client.say("EHLO x", "STARTTLS")
+        await client.writer.start_tls(client_context())
+        await client.say("EHLO x")
+        [open_] = shell.server._open.values()
+        transport: Any = open_._writer.transport
+        assert transport.get_write_buffer_limits()[1] == 32 * 1024
+        assert transport.get_read_buffer_limits()[1] == 64 * 1024
+
+    serve(story, tls_certificate_name="mx1.pem")
+
+
 def test_plain_text_behind_starttls_was_never_said(serve: Serve, pem: Path) -> None:
     async def story(shell: Shell) -> None:
         client = await connected(shell)

@@ -466,3 +466,28 @@ def test_it_runs_on_uvloop_as_well(tmp_path: Path) -> None:
                 assert await spool.settle(message.id, [outcome(KATE)]) is None
 
     uvloop.run(story())
+
+
+def test_a_message_that_outgrows_the_spools_bound_while_it_comes_is_stopped_and_leaves_nothing(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with opened(tmp_path, SpoolLimits(max_bytes=2_000_000)) as spool:
+            incoming, written = spool.begin(envelope()), 0
+
+            async def stream() -> None:
+                nonlocal written
+                while written < 5_000_000:
+                    incoming.write(bytes(64 * 1024))
+                    written += 64 * 1024
+                    await incoming.drain()
+
+            with pytest.raises(NotStored) as refused:
+                await stream()
+            assert refused.value.why == "full"
+            assert written < 2_200_000
+            await incoming.abandon()
+            assert list((tmp_path / "bodies").iterdir()) == []
+            assert (spool.room(), spool.free()) == ("ok", 2_000_000)
+
+    run(story())

@@ -18,6 +18,7 @@ from gatepost.policy.dialogue.events import (
     Failed,
     Interrupted,
     Line,
+    LineTooLong,
     NotStored,
     Stored,
     TimedOut,
@@ -292,6 +293,30 @@ def test_limits_per_source_count_global_addresses_only(remote: str, *, is_counte
     recipient = client.says("RCPT TO:<b@fabrikam.com>", recipients=None if is_counted else NOW + 60)
     assert recipient.reply is replies.RECIPIENT_OK
     assert bool(recipient.charges) is is_counted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"BDAT 5\tLAST", b"BDAT\t5 LAST", b" BDAT 5 LAST", b"bdat 5 LAST\0", b"BDAT 5 LAST\r", b"BDAT 5 LAST\xff",
+     b"BDAT5", b"BDAT \xff"],
+)  # fmt: skip
+def test_a_bdat_that_cannot_be_read_is_the_last_line(line: bytes) -> None:
+    decision = Client(article()).ready().happens(Line(line))
+    assert (decision.reply, decision.next) == (replies.INVALID_ARGUMENTS, Next.CLOSE)
+
+
+def test_a_bdat_that_is_too_long_for_a_line_is_the_last_one() -> None:
+    decision = Client(article()).ready().happens(LineTooLong(b"BDAT 5          "))
+    assert (decision.reply, decision.next) == (replies.INVALID_ARGUMENTS, Next.CLOSE)
+    assert Client(article()).ready().happens(LineTooLong(b"NOOP            ")).next is Next.READ_LINE
+    assert Client(article()).ready().happens(Line(b"BDATA 5\t")).next is Next.READ_LINE
+
+
+def test_a_message_is_refused_that_says_it_is_larger_than_the_room_that_is_left() -> None:
+    client = Client(article()).ready()
+    decision = client.says("MAIL FROM:<a@contoso.com> SIZE=1001", free=1000)
+    assert decision.reply is replies.INSUFFICIENT_RESOURCES
+    assert client.says("MAIL FROM:<a@contoso.com> SIZE=1000", free=1000).reply is replies.SENDER_OK
 
 
 def test_a_stored_envelope_carries_what_delivery_needs() -> None:

@@ -19,6 +19,9 @@ def test_an_ordinary_address_is_plain_and_its_domain_lower_case(local: str, labe
     assert parse_mailbox(f"{local}@{domain.upper()}") == Mailbox(local, domain, plain=True)
 
 
+_LONG = f"x@{(60 * 'a' + '.') * 5}co"  # a domain of over 255 octets
+
+
 @pytest.mark.parametrize(
     ("text", "domain"),
     [
@@ -28,7 +31,9 @@ def test_an_ordinary_address_is_plain_and_its_domain_lower_case(local: str, labe
         ("@x.com:a@ours.com", "ours.com"),
         ("@x.com,@y.com:a@ours.com", "ours.com"),
         ("a@[10.0.0.1]", "[10.0.0.1]"),
-        ("a@[IPv6:2001:DB8::1]", "[2001:db8::1]"),
+        ("a@[IPv6:2001:DB8::1]", "[IPv6:2001:db8::1]"),
+        ("a@[ipv6:2001:DB8::1]", "[IPv6:2001:db8::1]"),
+        ("a@[2001:DB8::1]", "[IPv6:2001:db8::1]"),
         ("a@ours.com.", "ours.com"),
         ("a@ours\uff0ecom", "ours.com"),
         ("a@ours\u3002com", "ours.com"),
@@ -45,7 +50,7 @@ def test_an_address_that_could_be_read_twice_is_never_plain(text: str, domain: s
 
 @pytest.mark.parametrize(
     "text",
-    ["", "@", "a", "a@", "@b", "a b@c.com", "a..b@c.com@", "a@b..c", "a@-b.com", "a@b.com>", "<a@b.com>", "a\x00@b.com",
+    [_LONG, ".x@b.com", "", "@", "a", "a@", "@b", "a b@c.com", "a..b@c.com@", "a@b..c", "a@-b.com", "a@b.com>", "<a@b.com>", "a\x00@b.com",
      "a@b.com\r\nRCPT TO:<x@y>", "a" * 65 + "@b.com", "a@" + "b" * 64 + ".com", '"a\r"@b.com', "a@[1.2.3]",
      "a@stra\u00dfe.de"],
 )  # fmt: skip

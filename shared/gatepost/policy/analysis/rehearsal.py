@@ -17,6 +17,7 @@ from gatepost.policy.dialogue.content import Content, ContentFacts
 from gatepost.policy.dialogue.decision import Charge, Chunk, Decision, Limit, Next, Usage
 from gatepost.policy.dialogue.denied import NOBODY_DENIED, DeniedSet
 from gatepost.policy.dialogue.events import (
+    BEGINS,
     MAX_LINE,
     ChunkRead,
     Connected,
@@ -122,7 +123,7 @@ class Rehearsal:
         ended = raw.endswith(b"\r")
         text = raw.removesuffix(b"\r")
         line = text.decode("utf-8", "backslashreplace")
-        event = LineTooLong() if len(raw) + 1 > MAX_LINE else Line(text, bare_lf=not ended)
+        event = LineTooLong(raw[:BEGINS]) if len(raw) + 1 > MAX_LINE else Line(text, bare_lf=not ended)
         decision = self._step(event)
         match decision.next:
             case Next.READ_DATA if isinstance(decision.argument, ContentRules):

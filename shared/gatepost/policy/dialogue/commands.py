@@ -24,14 +24,13 @@ def step(session: "Session", raw: bytes, usage: Usage) -> Decision:
     try:
         line = raw.decode("utf-8").rstrip(" \t")
     except UnicodeDecodeError:
-        return session.protocol_error(replies.UNRECOGNIZED, "a command that is not text")
+        return session.no_command(raw, replies.UNRECOGNIZED, "a command that is not text")
     verb, _, argument = line.partition(" ")
     command = _COMMANDS.get(verb.upper())
     if command is None or not argument.isprintable():
         reply = replies.UNRECOGNIZED if command is None else replies.INVALID_ARGUMENTS
-        return session.protocol_error(
-            reply, "an unknown command" if command is None else "control characters"
-        )
+        reason = "an unknown command" if command is None else "control characters"
+        return session.no_command(raw, reply, reason)
     return command(session, argument.strip(" "), usage)
 
 
@@ -129,7 +128,7 @@ def _mail(session: "Session", argument: str, usage: Usage) -> Decision:
     charges = _message_rate(session, usage)
     if charges is None:
         return session.close(replies.RATE_EXCEEDED, "message_rate_limit is exceeded")
-    decision = _sender(session, argument)
+    decision = _sender(session, argument, usage)
     delay = max(decision.delay_s, back_pressure_s(usage.fill))
     return decision._replace(charges=charges, delay_s=delay)
 
@@ -151,7 +150,7 @@ def _message_rate(session: "Session", usage: Usage) -> tuple[Charge, ...] | None
     return tuple(booked)
 
 
-def _sender(session: "Session", argument: str) -> Decision:
+def _sender(session: "Session", argument: str, usage: Usage) -> Decision:
     door = session.door
     parsed = _argument(session, argument, "FROM")
     parameters = mail.parameters(door, parsed.parameters) if parsed else None
@@ -163,8 +162,10 @@ def _sender(session: "Session", argument: str) -> Decision:
         sender = _mailbox(parsed.path, utf8=parameters.smtp_utf8) if parsed.path else None
     except BadValue:
         return session.protocol_error(replies.INVALID_SENDER, "not a mail address")
-    refusal = mail.size(door, session.principal, parameters.size) or mail.sender(
-        session.policy, door, session.principal, sender
+    refusal = (
+        mail.size(door, session.principal, parameters.size)
+        or mail.sender(session.policy, door, session.principal, sender)
+        or mail.room_for(parameters.size, usage)
     )
     if refusal is not None:
         return session.refuse(refusal)

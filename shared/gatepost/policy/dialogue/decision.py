@@ -53,7 +53,7 @@ class Usage(NamedTuple):
     sessions_open, session_cap: all open sessions, and how many the file limit bears (0: unknown).
     arrivals_per_minute: connections that the host takes (0: as many as come); arrivals: the state of that rate.
     messages, user_messages, recipients, connections, logon_failures: states of the rates, None when nothing is booked.
-    pressure, fill: whether the spool has room, and what part of it is taken (0 to 1).
+    pressure, fill: whether the spool has room, and what part of it is taken (0 to 1). free: octets that may come.
     """
 
     now: float
@@ -71,6 +71,7 @@ class Usage(NamedTuple):
     logon_failures: float | None = None
     pressure: Pressure = Pressure.NONE
     fill: float = 0.0
+    free: int = 2**63
     denied: Denial | None = None
 
 

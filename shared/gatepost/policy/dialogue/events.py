@@ -21,7 +21,9 @@ class Line(NamedTuple):
 
 
 class LineTooLong(NamedTuple):
-    """A line passed `MAX_LINE` octets; the shell threw the rest of it away."""
+    """A line passed `MAX_LINE` octets; the shell threw it away, but for how it begins (BEGINS octets)."""
+
+    begins: bytes = b""
 
 
 class TlsStarted(NamedTuple):
@@ -85,5 +87,6 @@ Event = (
     | Stored | NotStored | TimedOut | Interrupted | Failed
 )  # fmt: skip
 
+BEGINS = 16
 MAX_LINE = 4096
 """Octets of a command line, its end included. RFC 5321 asks for 512; AUTH (RFC 4954) for 12,288 is not needed."""

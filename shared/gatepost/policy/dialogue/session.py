@@ -100,7 +100,7 @@ class Session:
             case Connected():
                 return self._connected(usage)
             case LineTooLong():
-                return self._no_line(replies.LINE_TOO_LONG, "a line longer than MAX_LINE")
+                return self.no_command(event.begins, replies.LINE_TOO_LONG, "a line longer than MAX_LINE")
             case TlsStarted():
                 self._start_over(event)
                 decision = Decision(None, Next.READ_LINE, trace=self.trace)
@@ -144,6 +144,15 @@ class Session:
             return self.close(replies.TOO_MANY_ERRORS, "max_protocol_errors is exceeded")
         return self.refuse(Refusal(reply, reason))
 
+    def no_command(self, begins: bytes, reply: Reply, reason: str) -> Decision:
+        """The decision on a line that no command can be read from; begins: how it does.
+
+        It is no response either: an exchange of AUTH ends (RFC 4954 section 4).
+        """
+        last = transfer.uncounted(self, begins)
+        secret, self.logon = self.logon is not None, None
+        return last or self.protocol_error(reply, reason)._replace(secret=secret)
+
     def explain(self, right: Right | None, reason: str) -> Trace:
         """The session's trace with the right that decided and where it came from."""
         if right is None:
@@ -185,17 +194,12 @@ class Session:
 
     def _line(self, event: Line, usage: Usage) -> Decision:
         if event.bare_lf and not self.door.tolerates((Tolerance.BARE_LF_LINE,)):
-            return self._no_line(replies.UNRECOGNIZED, "a command that ends with LF alone")
+            return self.no_command(event.raw, replies.UNRECOGNIZED, "a command that ends with LF alone")
         if self.logon is not None:
             decision = self.logon.proceed(self, event.raw, usage)
         else:
             decision = commands.step(self, event.raw, usage)
         return decision.tolerating(Tolerance.BARE_LF_LINE) if event.bare_lf else decision
-
-    def _no_line(self, reply: Reply, reason: str) -> Decision:
-        """What came is no line, so it is no response either: an exchange of AUTH ends (RFC 4954 section 4)."""
-        secret, self.logon = self.logon is not None, None
-        return self.protocol_error(reply, reason)._replace(secret=secret)
 
     def _start_over(self, tls: TlsStarted) -> None:
         """After STARTTLS nothing that was said in clear counts (RFC 3207 4.2)."""

@@ -1,5 +1,6 @@
 """A message's content: DATA and BDAT, what its header and end are answered, and the outcome on disk."""
 
+import re
 from typing import TYPE_CHECKING
 
 from gatepost.policy.dialogue import replies
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gatepost.policy.dialogue.transaction import Transaction
 
 _MAX_CHUNK_DIGITS = 15
+_CHUNK = re.compile(rb"\s*BDAT(?![A-Za-z])", re.IGNORECASE)
 
 
 def step(
@@ -52,6 +54,16 @@ def data(session: "Session", argument: str, usage: Usage) -> Decision:
     if no_room is not None:
         return session.refuse(no_room)
     return session.say(replies.START_MAIL_INPUT, Next.READ_DATA, _rules(session, transaction, usage))
+
+
+def uncounted(session: "Session", begins: bytes) -> Decision | None:
+    """What a refused line gets that some client may mean as BDAT: its octets follow, and must never be taken for
+    commands, so it is the last one."""
+    if session.logon is not None or not _CHUNK.match(begins):
+        return None
+    return session.close(
+        replies.INVALID_ARGUMENTS, "BDAT that cannot be read: nobody knows where the next command is"
+    )
 
 
 def bdat(session: "Session", argument: str, usage: Usage) -> Decision:

@@ -19,7 +19,10 @@ _ASCII = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_LABEL}(?:\.{_LABEL})*)")
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ROUTE = re.compile(r"@[^:@,]+(?:,@[^:@,]+)*:")
 _QUOTED = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\x80-\U0010ffff]|\\[\x20-\x7e])*"')
-_UTF8_LOCAL = re.compile(rf"[{_ATOM}.\x80-\U0010ffff]+")
+_UTF8_LOCAL = re.compile(
+    rf"[{_ATOM}.\x80-\U0010ffff]+"
+)  # a dot at the end, too: telephones have such addresses
+_IPV6_TAG = re.compile("IPv6:", re.IGNORECASE)  # RFC 5321 4.1.3
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 # Characters that IDNA 2003 and IDNA 2008 map to different names: a name that could be two is refused.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
@@ -66,7 +69,7 @@ def parse_mailbox(text: str) -> Mailbox:
     found = _ASCII.fullmatch(text)
     if found is not None and len(text) <= MAX_ADDRESS:
         local, domain = found.groups()
-        if len(local) > MAX_LOCAL:
+        if len(local) > MAX_LOCAL or len(domain) > MAX_DOMAIN:
             raise _bad(text)
         return Mailbox(local, domain.lower(), "%" not in local and "!" not in local)
     return _parse_odd(text)
@@ -82,18 +85,19 @@ def _parse_odd(text: str) -> Mailbox:
     local, at, domain = (text[route.end() :] if route else text).rpartition("@")
     if not at or not local or len(text) > MAX_ADDRESS or len(local) > MAX_LOCAL:
         raise _bad(text)
-    if not (_QUOTED.fullmatch(local) or (_UTF8_LOCAL.fullmatch(local) and ".." not in local)):
+    is_dotted = not local.startswith(".") and ".." not in local
+    if not (_QUOTED.fullmatch(local) or (_UTF8_LOCAL.fullmatch(local) and is_dotted)):
         raise _bad(text)
     return Mailbox(local, _odd_domain(domain, text), plain=False)
 
 
 def _odd_domain(domain: str, text: str) -> str:
     if domain.startswith("[") and domain.endswith("]"):
-        literal = domain[1:-1]
         try:
-            return f"[{parse_address(literal.removeprefix('IPv6:'))}]"
+            address = parse_address(_IPV6_TAG.sub("", domain[1:-1]))
         except BadValue:
             raise _bad(text) from None
+        return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
     try:
         return parse_domain(_DOTS.sub(".", domain).removesuffix("."))
     except BadValue:

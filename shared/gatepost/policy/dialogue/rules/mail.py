@@ -39,6 +39,13 @@ def room(usage: Usage) -> Refusal | None:
     return Refusal(replies.NOT_STORED, "the spool's disk is in trouble")
 
 
+def room_for(declared: int, usage: Usage) -> Refusal | None:
+    """Whether a message of the declared size still has room in the spool (RFC 1870 section 6.1)."""
+    if declared <= usage.free:
+        return None
+    return Refusal(replies.INSUFFICIENT_RESOURCES, "the spool has no room for a message of this size")
+
+
 def parameters(connector: CompiledConnector, given: Mapping[str, str]) -> Parameters | None:
     """The parameters' meaning; None when one is unknown, not offered, or malformed. AUTH= is read and ignored."""
     if not given:
