@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gatepost_api.auth import Role
-from tests.cli.conftest import Gatepost, Plane
+from tests.cli.conftest import RELAY, Gatepost, Plane
 from tests.support.control_plane import DOCUMENT, FakeAgent
 
 Fleet = Callable[[str], Path]
@@ -97,6 +97,54 @@ def test_publish_brings_the_draft_out(gatepost: Gatepost, plane: Plane, fleet_fi
         client.draft.replace(found.body | {"accepted_domains": []}, etag=found.etag)
     ran = gatepost("publish", "-m", "no domains", "-o", "json")
     assert (ran.code, ran.json["revision"]["number"]) == (0, 2)
+
+
+def test_a_document_that_undoes_unpublished_changes_names_them(
+    gatepost: Gatepost, plane: Plane, fleet_file: Fleet
+) -> None:
+    file = fleet_file(DOCUMENT)
+    gatepost("apply", "-f", file)
+    gatepost("range", "add", RELAY, "192.168.5.12")
+    with plane.client() as client:
+        client.send_connectors.remove("Smart host")
+    ran = gatepost("apply", "-f", file, "-o", "json")
+    assert (ran.code, ran.json["changes"]["changed"]) == (0, ["connectors/Anonymous Relay"])
+    gone = "connectors/Anonymous Relay, send_connectors/Smart host"
+    assert f"The draft held unpublished changes that are gone: {gone}.\n" in ran.err
+
+
+def test_unpublished_changes_are_kept_when_asked(gatepost: Gatepost, fleet_file: Fleet) -> None:
+    file = fleet_file(DOCUMENT)
+    gatepost("apply", "-f", file)
+    gatepost("range", "add", RELAY, "192.168.5.12")
+    before = gatepost("export").out
+    ran = gatepost("apply", "-f", file, "--refuse-unpublished", "-o", "json")
+    assert (ran.code, ran.json["error"]["type"]) == (12, "unpublished-changes")
+    assert "connectors/Anonymous Relay" in ran.err
+    assert gatepost("export").out == before
+    assert len(gatepost("revisions", "-o", "json").json) == 1
+
+
+def test_a_draft_without_changes_of_its_own_loses_none(
+    gatepost: Gatepost, fleet_file: Fleet, tmp_path: Path
+) -> None:
+    exported = tmp_path / "exported.yaml"
+    for text in (DOCUMENT, NARROWER):
+        ran = gatepost("apply", "-f", fleet_file(text), "--refuse-unpublished")
+        assert (ran.code, "unpublished" in ran.err) == (0, False)
+    gatepost("range", "add", RELAY, "192.168.5.12", "--note", "scanner", "--expires-in", "7d")
+    gatepost("export", "-f", exported)
+    assert gatepost("apply", "-f", exported, "--refuse-unpublished").code == 0
+
+
+def test_a_draft_before_the_first_revision_is_unpublished(
+    gatepost: Gatepost, plane: Plane, fleet_file: Fleet
+) -> None:
+    with plane.client() as client:
+        client.accepted_domains.create({"domain": "fabrikam.com", "type": "authoritative"})
+    ran = gatepost("apply", "-f", fleet_file(DOCUMENT), "--refuse-unpublished")
+    assert ran.code == 12
+    assert "accepted_domains/fabrikam.com" in ran.err
 
 
 def test_a_document_with_faults_is_told_before_anything_is_asked(bare: Gatepost, fleet_file: Fleet) -> None:

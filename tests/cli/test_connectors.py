@@ -97,6 +97,52 @@ def test_adding_a_range_twice_lists_it_once(gatepost: Gatepost) -> None:
     assert ranges(gatepost) == [*before, "192.168.5.12"]
 
 
+LENT = {"range": "10.7.7.7", "note": "test host", "expires_at": "2099-01-01T00:00:00Z"}
+
+
+def lend(gatepost: Gatepost) -> None:
+    """Let 10.7.7.7 in for a while, and another after it."""
+    words = ["--note", LENT["note"], "--expires-at", LENT["expires_at"]]
+    assert gatepost("range", "add", RELAY, LENT["range"], *words).code == 0
+    assert gatepost("range", "add", RELAY, "10.7.7.8").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "told"),
+    [
+        ([], {}, "; its note and its end (2099-01-01T00:00:00Z) are kept."),
+        (["--note", "printer"], {"note": "printer"}, "; its end (2099-01-01T00:00:00Z) is kept."),
+        (["--expires-at", "2098-01-01"], {"expires_at": "2098-01-01T00:00:00Z"}, "; its note is kept."),
+        (["--note", "printer", "--no-expiry"], {"note": "printer", "expires_at": None}, "."),
+        (["--no-note"], {"note": None}, "; its end (2099-01-01T00:00:00Z) is kept."),
+    ],
+)
+def test_a_range_that_is_listed_already_keeps_what_is_not_given(
+    gatepost: Gatepost, words: list[str], changed: dict[str, str | None], told: str
+) -> None:
+    lend(gatepost)
+    ran = gatepost("range", "add", RELAY, "10.7.7.7/32", *words)
+    assert ran.code == 0, ran
+    assert f"10.7.7.7/32 was listed already{told}\n" in ran.err
+    kept = {name: value for name, value in (LENT | changed).items() if value}
+    assert ranges(gatepost)[-2:] == [kept, "10.7.7.8"]
+
+
+def test_a_range_without_note_and_end_is_its_text_again(gatepost: Gatepost) -> None:
+    lend(gatepost)
+    assert gatepost("range", "add", RELAY, "10.7.7.7", "--no-note", "--no-expiry").code == 0
+    assert ranges(gatepost)[-2:] == ["10.7.7.7", "10.7.7.8"]
+
+
+def test_a_new_range_is_not_called_listed(gatepost: Gatepost) -> None:
+    assert "listed already" not in gatepost("range", "add", RELAY, "10.7.7.7").err
+
+
+@pytest.mark.parametrize("words", [["--note", "x", "--no-note"], ["--expires-in", "7d", "--no-expiry"]])
+def test_nothing_is_given_and_cleared_at_once(gatepost: Gatepost, words: list[str]) -> None:
+    assert gatepost("range", "add", RELAY, "10.7.7.7", *words).code == 64
+
+
 def test_a_range_is_found_however_it_is_written(gatepost: Gatepost) -> None:
     assert gatepost("range", "remove", RELAY, "10.20.0.0-10.20.0.255").code == 0
     assert "10.20.0.0/24" not in ranges(gatepost)
@@ -175,6 +221,23 @@ def test_blocks_come_and_go(gatepost: Gatepost) -> None:
     again = gatepost("unblock", "192.168.5.66", "-o", "json")
     assert (again.code, again.json["error"]["type"]) == (10, "not-found")
     assert "cleaned up" in gatepost("audit").out
+
+
+def test_an_unblock_names_the_block_that_still_covers(gatepost: Gatepost) -> None:
+    for blocked in ("127.0.60.33", "127.0.60.0/24", "127.0.61.0/24"):
+        assert gatepost("block", blocked).code == 0
+    ran = gatepost("unblock", "127.0.60.33", "-o", "json")
+    assert (ran.code, ran.json["range"]) == (0, "127.0.60.33")
+    assert ran.err == "The block of 127.0.60.33 is lifted; 127.0.60.0/24 still blocks it.\n"
+    assert gatepost("unblock", "127.0.60.0/24").err == "127.0.60.0/24 is no longer blocked.\n"
+
+
+def test_an_address_that_is_blocked_by_a_network_only_is_told_so(gatepost: Gatepost) -> None:
+    gatepost("block", "127.0.60.0/24")
+    covered, free = gatepost("unblock", "127.0.60.33"), gatepost("unblock", "127.0.61.33")
+    assert (covered.code, free.code) == (10, 10)
+    assert "'127.0.60.33' is not blocked by itself: 127.0.60.0/24 blocks it." in covered.err
+    assert "'127.0.61.33' is not blocked." in free.err
 
 
 def test_after_a_restored_backup_an_admin_says_what_is_blocked(gatepost: Gatepost, plane: Plane) -> None:

@@ -8,7 +8,7 @@ import pytest
 from gatepost.documents import load_document
 from gatepost_api.auth import Role
 from tests.cli.conftest import RELAY, Gatepost, Plane
-from tests.cli.test_reports import TESTED, WIDE
+from tests.cli.test_reports import ELSEWHERE, TESTED, WIDE
 from tests.support.control_plane import DOCUMENT
 
 Fleet = Callable[[str], Path]
@@ -57,6 +57,18 @@ def test_a_failing_test_is_10_in_junit_and_markdown_too(
     assert ran.code == 10
     assert ran.out.startswith("## Gatepost plan")
     assert 'failures="1"' in junit.read_text()
+
+
+def test_tests_that_never_run_are_told_of_a_file_and_of_the_draft(
+    gatepost: Gatepost, fleet_file: Fleet, tmp_path: Path
+) -> None:
+    junit, file = tmp_path / "tests.xml", fleet_file(ELSEWHERE)
+    planned = gatepost("plan", "-f", file, "--junit", junit)
+    assert planned.code == 0
+    assert "0 passed, 0 failed, 2 not run." in planned.out
+    assert junit.read_text().count('<skipped message="mx-fra is not enrolled"') == 2
+    gatepost("apply", "-f", file)
+    assert gatepost("plan").out.endswith("No changes; tests: 2 not run.\n")
 
 
 def test_a_report_that_cannot_be_written_is_told(

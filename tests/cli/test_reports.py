@@ -25,6 +25,7 @@ tests:
      rcpt_to: kate@fabrikam.com, expect: "250 2.1.5"}
 """
 )
+ELSEWHERE = TESTED.replace("server: mx1", "server: mx-fra")
 WIDE = DOCUMENT.replace("10.20.0.0/24", "10.0.0.0/8")
 
 
@@ -102,6 +103,40 @@ def test_junit_holds_each_test_once() -> None:
     assert "expects '250 2.1.5', got '550 5.7.1" in str(failure.get("message"))
 
 
+def idle(found: dict[str, Any], text: str) -> list[reports.NotRun]:
+    return reports.not_run(found, load_document(text).model_dump(mode="json"))
+
+
+def test_a_test_of_a_server_that_is_not_there_is_skipped_in_junit() -> None:
+    found = planned(DOCUMENT, ELSEWHERE)
+    suite = ET.fromstring(reports.junit(found, idle(found, ELSEWHERE)))[0]
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["2", "0", "2"]
+    assert [case.get("classname") for case in suite] == ["mx-fra", "mx-fra"]
+    assert [case[0].tag for case in suite] == ["skipped", "skipped"]
+    assert suite[0][0].get("message") == "mx-fra is not enrolled"
+
+
+def test_a_test_that_ran_is_not_called_skipped() -> None:
+    found = planned(DOCUMENT, TESTED)
+    assert idle(found, TESTED) == []
+    assert "not run" not in reports.headline(found, [])
+
+
+def test_a_test_of_a_server_that_cannot_be_compiled_is_skipped_for_that() -> None:
+    broken = TESTED.replace("0.0.0.0:25", "{internal}:25")
+    found = planned(DOCUMENT, broken)
+    assert [test.why for test in idle(found, broken)] == ["mx1 cannot be compiled"] * 2
+
+
+def test_the_summary_counts_tests_that_did_not_run() -> None:
+    found = planned(DOCUMENT, ELSEWHERE)
+    told = "tests: 0 passed, 0 failed, 2 not run."
+    assert reports.text(found, idle(found, ELSEWHERE)).plain.endswith(told)
+    assert told in reports.markdown(found, idle(found, ELSEWHERE))
+    same = planned(ELSEWHERE, ELSEWHERE)
+    assert reports.headline(same, idle(same, ELSEWHERE)) == "No changes; tests: 2 not run."
+
+
 def test_markdown_keeps_names_from_being_markup() -> None:
     text = reports.markdown(planned(DOCUMENT, TESTED))
     assert text.startswith("## Gatepost plan\n")
@@ -122,3 +157,10 @@ def test_a_long_list_of_ranges_is_cut() -> None:
     many = ", ".join(f"10.77.{number}.1" for number in range(40))
     found = planned(DOCUMENT, DOCUMENT.replace("10.20.0.0/24", f"10.20.0.0/24, {many}"))
     assert "(and 20 more)" in shown(found)
+
+
+def test_a_long_list_in_a_setting_is_cut() -> None:
+    noted = ", ".join(f"{{range: 10.77.{number}.1, note: printer}}" for number in range(25))
+    found = planned(DOCUMENT, DOCUMENT.replace("10.20.0.0/24", noted))
+    [line] = [line for line in shown(found).splitlines() if "remote_ip_ranges: - -> " in line]
+    assert line.endswith("range=10.77.19.1, note=printer and 5 more")

@@ -16,7 +16,8 @@ from gatepost.cli.standing import drift, short
 from gatepost.cli.tables import table
 from gatepost.cli.values import duration_s, moment
 from gatepost.cli.waiting import Patience, Waited, shown, summary, wait
-from gatepost.client import Client, Record
+from gatepost.client import ApiProblem, Client, Record, Versioned
+from gatepost.printable import printable
 
 File = Annotated[Path, typer.Option("--file", "-f", help="The fleet document, YAML or JSON; - is stdin")]
 Message = Annotated[str, typer.Option("--message", "-m", help="What this change is for")]
@@ -26,6 +27,9 @@ Until = Annotated[str | None, typer.Option(help="When the acknowledgement ends: 
 Wait = Annotated[bool, typer.Option("--wait", help="Until every server runs it")]
 Timeout = Annotated[str, typer.Option(help="How long --wait may take: 90s, 10m")]
 AllowUnreachable = Annotated[int, typer.Option(min=0, help="How many servers may be not heard of")]
+RefuseUnpublished = Annotated[
+    bool, typer.Option("--refuse-unpublished", help="Exit 12 when unpublished changes would be lost")
+]
 
 
 def apply(
@@ -33,6 +37,7 @@ def apply(
     *,
     file: File,
     message: Message = "",
+    refuse_unpublished: RefuseUnpublished = False,
     acknowledge: Acknowledge = None,
     reason: Reason = None,
     until: Until = None,
@@ -43,6 +48,7 @@ def apply(
     """Make a document the draft and publish it.
 
     What would be refused changes nothing. Whoever changes the draft in the same moment makes this end with exit 12.
+    Unpublished changes of the draft that the document does not hold are lost, and named.
     """
     acknowledged = _acknowledgements(acknowledge, reason, until)
     patience = Patience(duration_s(timeout), allow_unreachable)
@@ -51,9 +57,25 @@ def apply(
         planned = client.plan(document)
         if holding := held_by(planned.body, acknowledge or []):
             raise PlanRefused(holding)
-        saved = client.draft.replace(document, etag=planned.etag)
+        saved = _replaced(client, document, planned.etag, refuse_unpublished=refuse_unpublished)
         revision = client.revisions.publish(saved.etag, message=message, acknowledgements=acknowledged)
         return _published(ctx, client, revision, saved.body.get("changes"), patience if wait_ else None)
+
+
+def _replaced(client: Client, document: Record, etag: str, *, refuse_unpublished: bool) -> Versioned:
+    """Make the document the draft, and say which unpublished changes that took away."""
+    lost = printable(", ".join(client.draft.lost_to(document)))
+    if lost and refuse_unpublished:
+        raise ApiProblem(
+            409,
+            "unpublished-changes",
+            "The draft holds unpublished changes",
+            f"Applying this would lose {lost}. Publish them first, or leave --refuse-unpublished out.",
+        )
+    saved = client.draft.replace(document, etag=etag)
+    if lost:
+        say(f"The draft held unpublished changes that are gone: {lost}.")
+    return saved
 
 
 def publish(

@@ -6,7 +6,7 @@ import typer
 
 from gatepost.cli.answers import Answer
 from gatepost.cli.settings import connected
-from gatepost.cli.tables import listing, moment
+from gatepost.cli.tables import listing, moment, words
 from gatepost.policy.model.addresses import read_range
 
 Address = Annotated[str, typer.Argument(metavar="ADDR|CIDR", help="192.168.5.66 or 10.9.0.0/16")]
@@ -40,7 +40,12 @@ def unblock(
     """Lift a block."""
     with connected(ctx) as client:
         gone = client.denied_set.unblock(address, reason=reason)
-    return Answer(gone, note=f"{address} is no longer blocked.")
+        left = [entry["range"] for entry in client.denied_set.covering(address)]
+    told = f"{address} is no longer blocked."
+    if left:
+        verb = "blocks" if len(left) == 1 else "block"
+        told = f"The block of {address} is lifted; {words(left)} still {verb} it."
+    return Answer(gone, note=told)
 
 
 def overwrite_blocked(

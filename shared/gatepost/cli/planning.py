@@ -34,13 +34,16 @@ def plan(
     document = None if file is None else content_of(read_document(file))
     with connected(ctx) as client:
         planned = client.plan(document)
+        content = client.draft.get().body if document is None else document
     found = planned.body | {"base": planned.etag}
+    idle = reports.not_run(found, content)
     if junit is not None:
-        write(junit, reports.junit(found))
+        write(junit, reports.junit(found, idle))
     code = verdict(found)
     if code is Exit.DONE and detailed_exitcode and (found["changes"] or found["touched"]):
         code = Exit.CHANGES
-    return Answer(found, reports.markdown(found) if markdown else reports.text(found), exit=code)
+    told = reports.markdown(found, idle) if markdown else reports.text(found, idle)
+    return Answer(found, told, exit=code)
 
 
 def verdict(found: Record, acknowledged: Collection[str] = ()) -> Exit:

@@ -4,7 +4,7 @@ What goes away and what widens comes first: nobody misses it in a long list.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
 
@@ -16,7 +16,7 @@ from gatepost.printable import printable
 
 _STYLES = {"-": "red", "+": "green"}
 _SIGNS = {"removed": "-", "changed": "~", "added": "+"}
-_SHOWN_RANGES = 20
+_SHOWN = 20  # ranges, or entries of a setting that is a list
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
 
 
@@ -26,6 +26,14 @@ class Section(NamedTuple):
     title: str
     lines: tuple[str, ...]
     urgent: bool = False
+
+
+class NotRun(NamedTuple):
+    """A test of the document that nobody could be asked, and why."""
+
+    name: str
+    server: str
+    why: str
 
 
 def sections(plan: Mapping[str, Any]) -> list[Section]:
@@ -43,10 +51,10 @@ def sections(plan: Mapping[str, Any]) -> list[Section]:
     return [section for section in found if section.lines]
 
 
-def headline(plan: Mapping[str, Any]) -> str:
+def headline(plan: Mapping[str, Any], idle: Sequence[NotRun] = ()) -> str:
     """The plan in one sentence."""
     if not plan["changes"] and not plan["touched"]:
-        return "No changes."
+        return f"No changes; tests: {len(idle)} not run." if idle else "No changes."
     counted = {action: sum(c["action"] == action for c in plan["changes"]) for action in _SIGNS}
     told = (
         ", ".join(f"{number} {action}" for action, number in counted.items() if number)
@@ -57,10 +65,12 @@ def headline(plan: Mapping[str, Any]) -> str:
         if plan["only_narrows"]
         else f"{len(list(_widenings(plan['widenings'])))} widening(s)"
     )
+    return f"{told}; {wider}; {len(plan['touched'])} server(s) get it; tests: {_tested(plan, idle)}."
+
+
+def _tested(plan: Mapping[str, Any], idle: Sequence[NotRun]) -> str:
     passed, failed = len(tests(plan, passed=True)), len(tests(plan, passed=False))
-    return (
-        f"{told}; {wider}; {len(plan['touched'])} server(s) get it; tests: {passed} passed, {failed} failed."
-    )
+    return f"{passed} passed, {failed} failed" + (f", {len(idle)} not run" if idle else "")
 
 
 def tests(plan: Mapping[str, Any], *, passed: bool) -> list[Mapping[str, Any]]:
@@ -68,7 +78,22 @@ def tests(plan: Mapping[str, Any], *, passed: bool) -> list[Mapping[str, Any]]:
     return [test for server in plan["servers"] for test in server["tests"] if test["passed"] is passed]
 
 
-def text(plan: Mapping[str, Any]) -> Text:
+def not_run(plan: Mapping[str, Any], document: Mapping[str, Any]) -> list[NotRun]:
+    """The document's tests that have no result: their server is not enrolled, or nothing can be compiled for it."""
+    known = {server["server"] for server in plan["servers"]}
+    ran = {test["name"] for server in plan["servers"] for test in server["tests"]}
+    return [
+        NotRun(
+            test["name"],
+            test["server"],
+            f"{test['server']} {'cannot be compiled' if test['server'] in known else 'is not enrolled'}",
+        )
+        for test in document.get("tests", ())
+        if test["name"] not in ran
+    ]
+
+
+def text(plan: Mapping[str, Any], idle: Sequence[NotRun] = ()) -> Text:
     """For a terminal: what must not be missed in red, additions in green."""
     shown = Text()
     for section in sections(plan):
@@ -76,33 +101,38 @@ def text(plan: Mapping[str, Any]) -> Text:
         for line in section.lines:
             shown.append(f"  {line}\n", _STYLES.get(line.strip()[:1], ""))
         shown.append("\n")
-    return shown.append(headline(plan))
+    return shown.append(headline(plan, idle))
 
 
-def markdown(plan: Mapping[str, Any]) -> str:
+def markdown(plan: Mapping[str, Any], idle: Sequence[NotRun] = ()) -> str:
     """For a comment on a change that is under review."""
-    parts = [f"## Gatepost plan\n\n{_escaped(headline(plan))}"]
+    parts = [f"## Gatepost plan\n\n{_escaped(headline(plan, idle))}"]
     for section in sections(plan):
         title = f"⚠ {section.title}" if section.urgent else section.title
         parts.append(f"### {title}\n\n" + "\n".join(f"- {_escaped(line)}" for line in section.lines))
     return "\n\n".join(parts) + "\n"
 
 
-def junit(plan: Mapping[str, Any]) -> str:
+def junit(plan: Mapping[str, Any], idle: Sequence[NotRun] = ()) -> str:
     """The document's tests as JUnit XML."""
-    listed = [*tests(plan, passed=True), *tests(plan, passed=False)]
-    failures = str(len(tests(plan, passed=False)))
-    suite = ET.Element("testsuite", name="gatepost", tests=str(len(listed)), failures=failures, errors="0")
-    for test in listed:
-        case = ET.SubElement(
-            suite, "testcase", classname=printable(test["server"]), name=printable(test["name"])
-        )
-        if not test["passed"]:
-            ET.SubElement(case, "failure", message=_told(test))
+    passed, failed = tests(plan, passed=True), tests(plan, passed=False)
+    counts = {"tests": len(passed) + len(failed) + len(idle), "failures": len(failed), "skipped": len(idle)}
+    suite = ET.Element("testsuite", name="gatepost", errors="0")
+    suite.attrib |= {name: str(count) for name, count in counts.items()}
+    for test in passed:
+        _case(suite, test["server"], test["name"])
+    for test in failed:
+        ET.SubElement(_case(suite, test["server"], test["name"]), "failure", message=_told(test))
+    for unasked in idle:
+        ET.SubElement(_case(suite, unasked.server, unasked.name), "skipped", message=printable(unasked.why))
     root = ET.Element("testsuites")
     root.append(suite)
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ET.Element, server: str, name: str) -> ET.Element:
+    return ET.SubElement(suite, "testcase", classname=printable(server), name=printable(name))
 
 
 def _escaped(line: str) -> str:
@@ -131,16 +161,21 @@ def _problems(plan: Mapping[str, Any]) -> Iterator[str]:
 def _change(change: Mapping[str, Any]) -> Iterator[str]:
     yield f"{_SIGNS[change['action']]} {change['part']}/{printable(change['name'])} {change['action']}"
     for field in change["fields"]:
-        yield f"    {field['field']}: {words(field['before'])} -> {words(field['after'])}"
+        yield f"    {field['field']}: {_value(field['before'])} -> {_value(field['after'])}"
     if change["action"] == "changed":
         yield from (f"    - range {text}" for text in _some(change["ranges_removed"]))
         yield from (f"    + range {text}" for text in _some(change["ranges_added"]))
 
 
+def _value(value: Any) -> str:
+    more = len(value) - _SHOWN if isinstance(value, list) else 0
+    return f"{words(value[:_SHOWN])} and {more} more" if more > 0 else words(value)
+
+
 def _some(ranges: list[str]) -> Iterator[str]:
-    yield from ranges[:_SHOWN_RANGES]
-    if ranges[_SHOWN_RANGES:]:
-        yield f"(and {len(ranges) - _SHOWN_RANGES} more)"
+    yield from ranges[:_SHOWN]
+    if ranges[_SHOWN:]:
+        yield f"(and {len(ranges) - _SHOWN} more)"
 
 
 def _widenings(found: Iterable[Mapping[str, Any]]) -> Iterator[str]:

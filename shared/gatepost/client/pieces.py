@@ -78,11 +78,27 @@ class Connectors(Pieces):
         """Give the connector's hosts the right to relay, by one of the two methods -> the connector."""
         return self._connection.post(self.at(name, "/anonymous-relay"), {"method": method})
 
-    def add_range(self, name: str, text: str, *, note: str = "", expires_at: str | None = None) -> Versioned:
-        """Let an address, network or range use the connector; one that is listed gets the new note and end."""
-        added: Any = {"range": text} | _given(note=note, expires_at=expires_at)
-        entry = added if len(added) > 1 else text
-        return self.amend(name, lambda body: _ranges([*_without(body, text), entry]))
+    def add_range(
+        self, name: str, text: str, *, note: str | None = None, expires_at: str | None = None
+    ) -> Versioned:
+        """Let an address, network or range use the connector.
+
+        One that is listed stays where and as it is, but for what is given: None keeps its note or end, "" clears it.
+        """
+
+        def amended(body: Record) -> Record:
+            entries, at = _listed(body), _place(body, text)
+            known = entries[at : at + 1]
+            entries[at : at + 1] = [_entry(known[0] if known else text, note=note, expires_at=expires_at)]
+            return _ranges(entries)
+
+        return self.amend(name, amended)
+
+    def listed_range(self, name: str, text: str) -> Record | None:
+        """A range's entry, `{range, note, expires_at}` as far as given; None when it is not listed."""
+        body = self.get(name).body
+        known = _listed(body)[_place(body, text) :][:1]
+        return _as_object(known[0]) if known else None
 
     def remove_range(self, name: str, text: str) -> Versioned:
         """Take a range, as it is listed, off the connector. Raises ApiProblem 404 when none is listed."""
@@ -123,9 +139,24 @@ def _without(body: Record, text: str) -> list[Any]:
     return [entry for entry in _listed(body) if parse_range(range_of(entry))[:3] != wanted]
 
 
+def _place(body: Record, text: str) -> int:
+    """Where this range is listed, however it was written there, or after all of them. Raises BadValue."""
+    wanted = parse_range(text)[:3]
+    entries = _listed(body)
+    places = (at for at, entry in enumerate(entries) if parse_range(range_of(entry))[:3] == wanted)
+    return next(places, len(entries))
+
+
 def _ranges(entries: list[Any]) -> Record:
     return {"remote_ip_ranges": entries}
 
 
-def _given(**values: object) -> Record:
-    return {name: value for name, value in values.items() if value}
+def _as_object(entry: Any) -> Record:
+    return dict(entry) if isinstance(entry, dict) else {"range": entry}
+
+
+def _entry(known: Any, **given: str | None) -> Any:
+    """An entry with what is given; one without note and end is its range alone."""
+    told = _as_object(known) | {name: value for name, value in given.items() if value is not None}
+    kept = {name: value for name, value in told.items() if value != ""}
+    return kept if len(kept) > 1 else kept["range"]
