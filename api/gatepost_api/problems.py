@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from gatepost.policy.model.errors import faults
+from gatepost.policy.model.errors import BadValue, faults
 from gatepost_api.errors import (
     TABLE,
     ApiError,
@@ -78,16 +78,15 @@ def shown(value: Any) -> Any:
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
     """What is wrong outside the body: in the path, the query or a header."""
-    return [
-        FieldError(
-            pointer=pointer(item["loc"]),
-            type=item["type"],
-            detail=item["msg"],
-            value=shown(item.get("input")),
-            remedy=getattr((item.get("ctx") or {}).get("error"), "remedy", None),
-        )
-        for item in errors
-    ]
+    return [_field_error(item) for item in errors]
+
+
+def _field_error(item: Any) -> FieldError:
+    place, cause = pointer(item["loc"]), (item.get("ctx") or {}).get("error")
+    if isinstance(cause, BadValue):
+        value, remedy = shown(cause.value), cause.remedy
+        return FieldError(pointer=place, type="bad-value", detail=cause.problem, value=value, remedy=remedy)
+    return FieldError(pointer=place, type=item["type"], detail=item["msg"], value=shown(item.get("input")))
 
 
 class _OfBody(NamedTuple):

@@ -73,8 +73,9 @@ def parse_text(text: str) -> dict[str, Any]:
         data = yaml.load(text, _Loader)  # noqa: S506 (a subclass of the safe loader)
     except (yaml.YAMLError, BadValue) as error:
         raise DocumentError((_fault(error),)) from error
-    if data is None:
-        data = {}
+    if data is None:  # of a template that failed, say: an empty fleet would close every relay
+        remedy = "Write `connectors: []` if nothing shall listen."
+        raise DocumentError((Fault("", "empty", "the document is empty", "", remedy),))
     if not isinstance(data, dict):
         fault = Fault("", "not-a-mapping", "not a fleet document", "", "Begin with keys such as connectors:.")
         raise DocumentError((fault,))

@@ -97,3 +97,24 @@ def test_pointers_are_rfc_6901() -> None:
 def test_no_problem_shows_a_token_or_a_novel() -> None:
     assert "gp_" not in shown("Bearer gp_api_x")
     assert len(shown("x" * 1000)) < 300
+
+
+async def test_a_bad_query_parameter_is_told_once_with_value_and_remedy(small_world: World) -> None:
+    tag = (await small_world.operator.get("/v1/draft")).headers["etag"]
+    piece = {"name": "A", "bindings": ["0.0.0.0:25"]}
+    made = await small_world.operator.post("/v1/connectors", json=piece, headers={"If-Match": tag})
+    rows = f"/v1/connectors/{made.json()['id']}/permissions"
+    for path, name in (("/v1/devices", "address"), ("/v1/devices", "range"), (rows, "user")):
+        answer = await small_world.viewer.get(path, params={name: "bob"})
+        (fault,) = answer.json()["errors"]
+        assert (fault["pointer"], fault["type"], fault["value"]) == (f"#query/{name}", "bad-value", "bob")
+        assert fault["remedy"], name
+        assert "Value error" not in fault["detail"]
+        assert fault["value"] not in fault["detail"]
+        assert fault["remedy"] not in fault["detail"]
+
+
+async def test_a_query_parameter_that_the_framework_refuses_is_told_in_its_words(small_world: World) -> None:
+    answer = await small_world.viewer.get("/v1/devices", params={"limit": "many"})
+    (fault,) = answer.json()["errors"]
+    assert (fault["pointer"], fault["type"], fault["value"]) == ("#query/limit", "int_parsing", "many")

@@ -78,3 +78,28 @@ def test_a_number_where_text_belongs_is_to_be_quoted() -> None:
     with pytest.raises(DocumentError) as caught:
         load_document("tests: [{name: 1, server: mx1, remote: 10.0.0.1}]")
     assert "quotes" in next(fault for fault in caught.value.faults if fault.pointer == "/tests/0/name").remedy
+
+
+@pytest.mark.parametrize("text", ["", "\n \n", "---\n", "# nothing but a remark\n", "null"])
+def test_an_empty_text_is_no_empty_fleet(text: str) -> None:
+    with pytest.raises(DocumentError) as caught:
+        load_document(text)
+    (fault,) = caught.value.faults
+    assert fault.detail == "the document is empty"
+    assert fault.remedy == "Write `connectors: []` if nothing shall listen."
+
+
+@pytest.mark.parametrize("text", ["{}", "connectors: []", dump_document(load_document("{}"))])
+def test_an_empty_fleet_can_be_written(text: str) -> None:
+    assert load_document(text).connectors == ()
+
+
+def test_a_list_as_the_exchange_shell_shows_it_is_taken_from_yaml() -> None:
+    document = load_document(
+        "connectors: [{name: A, bindings: ['0.0.0.0:25'], auth_mechanism: {Tls, BasicAuth},"
+        " remote_ip_ranges: {10.0.0.1, 10.0.0.8/29}, permission_groups: {AnonymousUsers}}]"
+    )
+    (connector,) = document.connectors
+    assert connector.auth_mechanism == ("Tls", "BasicAuth")
+    assert connector.remote_ip_ranges == ("10.0.0.1", "10.0.0.8/29")
+    assert connector.permission_groups == ("AnonymousUsers",)

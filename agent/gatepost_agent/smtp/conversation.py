@@ -9,6 +9,7 @@ within content. What is being committed is never interrupted: the disk decides.
 
 import asyncio
 import secrets
+import socket
 from functools import lru_cache
 from typing import Any
 
@@ -270,6 +271,8 @@ class Conversation:
         self._write()
         await self._drain()  # or start_tls would, and let in clear text meanwhile
         self._input.clear()
+        # A TLS layer reads all that has arrived at once, and holds it as it came, in its own buffers and in clear.
+        self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, HIGH // 4)
         try:
             await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_S)
         except OSError as error:  # an SSLError and a TimeoutError too

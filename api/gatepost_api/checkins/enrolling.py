@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from gatepost.policy.model.errors import BadValue
 from gatepost.signing import SignatureError, Signer, parse_public_key
 from gatepost.tokens import BadToken, parse_enrollment_token
 from gatepost.wire import EnrollReply, EnrollRequest, Keyring
@@ -164,12 +165,15 @@ async def _enrolled_before(session: AsyncSession, token: EnrollmentToken, public
 def _granted_name(token: EnrollmentToken, request: EnrollRequest) -> str:
     """The token's name, or the host's choice where the token leaves it free."""
     if token.server_name is not None and token.server_name.lower() != request.name.lower():
-        raise _not_granted("/name", request.name, f"The token is for the server {token.server_name!r}.")
+        detail = f"The token is for the server {token.server_name!r}."
+        remedy = f"Enrol as {token.server_name}, or with an enrollment token for {request.name!r}."
+        raise _not_granted("/name", request.name, detail, remedy)
     try:
         return NAME.validate_python(token.server_name or request.name)
     except ValidationError as error:
-        detail = error.errors()[0]["msg"]
-        raise _not_granted("/name", request.name, detail) from error
+        cause: BadValue = error.errors()[0]["ctx"]["error"]
+        detail = f"The name is {cause.problem}."
+        raise _not_granted("/name", request.name, detail, cause.remedy) from error
 
 
 def _check_claims(token: EnrollmentToken, request: EnrollRequest) -> None:
@@ -179,12 +183,11 @@ def _check_claims(token: EnrollmentToken, request: EnrollRequest) -> None:
         for key, value in claims.items():
             if granted[field].get(key) != value:
                 what = f"{key}={value}"
-                raise _not_granted(
-                    f"/{field}/{key}", what, f"The token does not grant {what}; labels come from the token."
-                )
+                detail = f"The token does not grant {what}; labels come from the token."
+                remedy = "Create an enrollment token that grants it, or leave it out."
+                raise _not_granted(f"/{field}/{key}", what, detail, remedy)
 
 
-def _not_granted(pointer: str, value: str, detail: str) -> Invalid:
-    remedy = "Create an enrollment token that grants it, or leave it out."
+def _not_granted(pointer: str, value: str, detail: str, remedy: str) -> Invalid:
     fault = FieldError(pointer=pointer, type="not-granted", detail=detail, value=value[:200], remedy=remedy)
     return Invalid(f"{detail} {remedy}", errors=[fault])

@@ -126,19 +126,23 @@ class Desk:
         self._move(desired, change)
 
     def _with_conditions(self, server_id: str, report: CheckinRequest) -> CheckinRequest:
-        """The report with what we know of the host and it does not."""
+        """The report with what we know of the host and it does not; each of it is at least `degraded`."""
         found = []
         if other := self._duplicates.get(server_id):
-            told = f"Another host at {other} used the same identity and was turned away."
-            found.append(Condition(type="DuplicateIdentity", status="True", reason="TwoHosts", message=told))
+            message = f"Another host at {other} used the same identity and was turned away."
+            found.append(
+                Condition(type="DuplicateIdentity", status="True", reason="TwoHosts", message=message)
+            )
         if report.denied_version > self._fleet.denied_v:
             found.append(
                 Condition(type="DeniedSetAhead", status="True", reason="RestoredBackup", message=_AHEAD)
             )
         if not found:
             return report
-        health = report.health.model_copy(update={"conditions": (*report.health.conditions, *found)})
-        return report.model_copy(update={"health": health})
+        health = report.health
+        status = "degraded" if health.status == "ok" else health.status
+        told = {"status": status, "conditions": (*health.conditions, *found)}
+        return report.model_copy(update={"health": health.model_copy(update=told)})
 
     def _move(self, desired: Desired, change: Change | None) -> None:
         """Take a stored change of state into memory, unless something newer came meanwhile."""

@@ -53,6 +53,7 @@ async def list_devices(
     wanted: Annotated[WantedDevices, Depends(wanted_devices)],
 ) -> Page[DeviceOut]:
     """The client addresses that servers saw in the last 90 days; `other` stands for those no longer kept apart."""
+    await service.check_wanted(session, wanted)
     rows = await repository.page_of_devices(session, wanted, _after(asked.after), asked.limit + 1)
     page = asked.page(rows, lambda pair: json.dumps([pair[1].server_id, pair[1].address, pair[1].connector]))
     return shown_as(page, service.shown_device)

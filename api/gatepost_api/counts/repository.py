@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import ColumnElement, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from gatepost_api.tables import CounterMark, Device, Server
@@ -20,11 +20,24 @@ class WantedDevices(NamedTuple):
     last_seen__lt: datetime | None = None
 
 
+def _is(server: str) -> ColumnElement[bool]:
+    return (Server.name_key == server.lower()) | (Server.id == server)
+
+
+async def has_server(session: AsyncSession, server: str) -> bool:
+    return (await session.scalars(select(Server.id).where(_is(server)))).first() is not None
+
+
+async def has_devices_at(session: AsyncSession, connector: str) -> bool:
+    query = select(Device.connector).where(Device.connector == connector).limit(1)
+    return (await session.scalars(query)).first() is not None
+
+
 async def marks(session: AsyncSession, server: str | None) -> list[tuple[Server, CounterMark]]:
     """Every incarnation's marks beside its server; `server` is a name in any case, or an id."""
     query = select(Server, CounterMark).join(CounterMark, CounterMark.server_id == Server.id)
     if server is not None:
-        query = query.where((Server.name_key == server.lower()) | (Server.id == server))
+        query = query.where(_is(server))
     return [(row[0], row[1]) for row in (await session.execute(query.order_by(Server.id))).all()]
 
 
@@ -37,7 +50,7 @@ async def page_of_devices(
     if after is not None:
         query = query.where(key > after)
     if wanted.server is not None:
-        query = query.where((Server.name_key == wanted.server.lower()) | (Server.id == wanted.server))
+        query = query.where(_is(wanted.server))
     if wanted.connector is not None:
         query = query.where(Device.connector == wanted.connector)
     if wanted.address is not None:

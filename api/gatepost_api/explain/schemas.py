@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from gatepost.policy.analysis.circumstances import Circumstance
+from gatepost.policy.analysis.explain import Explanation
 from gatepost.policy.model.connector import Moment
 from gatepost.policy.model.values import AddressText, BindingText
 
@@ -32,3 +33,9 @@ class ExplainIn(BaseModel):
     at: Moment | None = None
     when: Annotated[Circumstance | None, Field(description="What else goes on at the host")] = None
     of: Literal["published", "draft"] = "published"
+
+
+class ExplainOut(Explanation):
+    """What would happen, and of what is published: why the server may do something else."""
+
+    caveats: tuple[str, ...] = ()

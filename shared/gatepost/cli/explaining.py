@@ -52,7 +52,8 @@ def explain(
     }
     with connected(ctx) as client:
         found = client.explain(server, remote, **question)
-    return Answer(found, Group(*_shown(found)))
+    warnings = "\n".join(f"warning: {printable(caveat)}" for caveat in found.get("caveats", ()))
+    return Answer(found, Group(*_shown(found)), note=warnings)
 
 
 def _shown(found: dict[str, Any]) -> Iterator[Any]:

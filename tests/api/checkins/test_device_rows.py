@@ -142,6 +142,24 @@ async def test_range_hits_are_bounded_too(world: World, monkeypatch: pytest.Monk
     assert "10.20.24.0/24" in hits
 
 
+async def test_a_filter_for_what_there_is_not_is_404_and_not_an_empty_list(world: World) -> None:
+    agent = await world.enroll("mx1")
+    for wrong in ({"server": "zz"}, {"connector": "zz"}, {"server": "mx1", "connector": "zz"}):
+        answer = await world.viewer.get("/v1/devices", params=wrong)
+        assert answer.status_code == 404, wrong
+        assert "'zz'" in answer.json()["detail"]
+    assert await devices(world, server="MX1") == []
+
+    await world.put_draft()
+    assert await devices(world, connector="Anonymous Relay") == []  # drafted
+    await world.publish()
+    await world.put_draft("connectors: []")
+    assert await devices(world, connector="Anonymous Relay") == []  # published
+    await agent.checkin(devices=(device(connector="Gone"),))
+    assert len(await devices(world, connector="Gone")) == 1  # seen
+    assert await devices(world, connector="") == []
+
+
 async def test_a_retired_servers_devices_stay_until_they_are_old(world: World) -> None:
     agent = await world.enroll("mx1")
     await agent.checkin(devices=(device(),))

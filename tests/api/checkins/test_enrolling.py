@@ -74,6 +74,17 @@ async def test_labels_and_addresses_come_from_the_token_alone(world: World) -> N
     assert (shown["labels"], shown["addresses"]) == ({"site": "fra"}, {"internal": "10.1.1.1"})
 
 
+async def test_a_name_that_is_not_granted_comes_with_what_to_do(small_world: World) -> None:
+    bound, free = await token(small_world, name="mx1"), await token(small_world)
+    foreign = (await FakeAgent(small_world, "mx2").enroll(bound["token"])).json()
+    assert foreign["detail"] == (
+        "The token is for the server 'mx1'. Enrol as mx1, or with an enrollment token for 'mx2'."
+    )
+    odd = (await FakeAgent(small_world, "mx 1").enroll(free["token"])).json()
+    assert odd["detail"].startswith("The name is not a server name. Use up to 63 letters")
+    assert [odd["errors"][0][key] for key in ("pointer", "value")] == ["/name", "mx 1"]
+
+
 async def test_an_expired_revoked_or_foreign_token_is_refused_alike(world: World) -> None:
     expired, revoked = await token(world), await token(world)
     async with world.app.state.database.writing() as session:

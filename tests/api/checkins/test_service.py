@@ -86,8 +86,9 @@ async def test_of_two_hosts_with_one_identity_the_later_is_turned_away_and_told_
     refused = await agent.send(twin)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate-identity")
     await agent.checkin()
-    types = [one["type"] for one in (await world.server(agent))["health"]["conditions"]]
-    assert "DuplicateIdentity" in types
+    health = (await world.server(agent))["health"]
+    assert "DuplicateIdentity" in [one["type"] for one in health["conditions"]]
+    assert health["status"] == "degraded"
 
 
 async def test_retired_and_banned_hosts_are_told_apart(world: World) -> None:

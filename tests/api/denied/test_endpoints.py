@@ -1,12 +1,13 @@
 """Blocks reach agents past everything, and lifting one is an act of its own."""
 
 import asyncio
+from typing import Literal
 
 import pytest
 from sqlalchemy import update
 
 from gatepost.signing import verify
-from gatepost.wire import DeniedList
+from gatepost.wire import DeniedList, Health
 from gatepost_api.db import Database
 from gatepost_api.tables import FleetClock
 from tests.support.control_plane import FakeAgent, World
@@ -120,6 +121,18 @@ async def test_after_a_restored_backup_nothing_is_lifted_until_somebody_chooses(
         "items"
     ]
     assert [(event["action"], event["reason"]) for event in events] == [("overwrite", "from mx1")]
+
+
+@pytest.mark.parametrize(
+    ("reported", "shown"), [("ok", "degraded"), ("degraded", "degraded"), ("failing", "failing")]
+)
+async def test_a_host_that_denies_more_than_is_known_is_not_shown_as_well(
+    small_world: World, reported: Literal["ok", "degraded", "failing"], shown: str
+) -> None:
+    agent = await small_world.enroll("mx1")
+    agent.health = Health(status=reported)
+    await agent.checkin(denied_version=1_000)
+    assert (await small_world.server(agent))["health"]["status"] == shown
 
 
 async def test_a_host_that_was_away_while_somebody_chose_is_asked_about_too(world: World) -> None:

@@ -87,10 +87,61 @@ def test_anonymous_and_externally_secured_are_refused_together() -> None:
         ({"tls_minimum_version": 1.4}, "/tls_minimum_version Input should be '1.0'"),
         ({"permissions": [{"principal": "user:", "rights": ["ms-Exch-SMTP-Submit"]}]}, "/permissions/0/principal not"),
         ({"proxy_protocol": True}, "PROXY protocol is not supported"),
+        ({"remote_ip_ranges": 10}, "/remote_ip_ranges Input should be a valid tuple 10 Write a list: [a, b]."),
+        ({"remote_ip_ranges": None}, "/remote_ip_ranges Input should be a valid tuple None Write a list"),
+        ({"remote_ip_ranges": {}}, "/remote_ip_ranges Input should be a valid tuple"),
+        ({"remote_ip_ranges": {"range": "10.0.0.1"}}, "/remote_ip_ranges Input should be a valid tuple"),
+        ({"remote_ip_ranges": ""}, "/remote_ip_ranges not a remote IP range"),
+        ({"remote_ip_ranges": "10.0.0.1,10.0.0.300"}, "/remote_ip_ranges not a remote IP range 10.0.0.300"),
+        ({"auth_mechanism": "{Tls, Magic}"}, "/auth_mechanism not a mechanism Magic Use some of Tls"),
+        ({"auth_mechanism": {"Tls": None, "Magic": None}}, "/auth_mechanism not a mechanism Magic Use some of Tls"),
+        ({"auth_mechanism": {"Tls": True}}, "/auth_mechanism Input should be a valid tuple"),
     ],
 )  # fmt: skip
 def test_a_bad_setting_is_named_with_its_value_and_remedy(settings: dict[str, Any], says: str) -> None:
     assert says in refusal(**settings)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["Tls", "BasicAuth"],
+        "Tls, BasicAuth",
+        "{Tls, BasicAuth}",
+        " { Tls,BasicAuth } ",
+        {"Tls": None, "BasicAuth": None},
+    ],
+)
+def test_a_list_is_taken_in_each_form_in_which_the_exchange_shell_shows_it(given: object) -> None:
+    assert connector(auth_mechanism=given).auth_mechanism == ("Tls", "BasicAuth")
+
+
+@pytest.mark.parametrize("given", [None, "None", "{None}", ["none"], {"None": None}])
+def test_none_is_an_empty_list(given: object) -> None:
+    assert connector(auth_mechanism=given).auth_mechanism == ()
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["10.0.0.1,10.0.0.8/29", "{10.0.0.1, 10.0.0.8/29}", {"10.0.0.1": None, "10.0.0.8/29": None}],
+)
+def test_ranges_are_taken_in_the_same_forms(given: object) -> None:
+    assert connector(remote_ip_ranges=given).remote_ip_ranges == ("10.0.0.1", "10.0.0.8/29")
+
+
+def test_a_range_with_a_note_stays_an_entry_of_a_list() -> None:
+    entries = [{"range": "10.0.0.1", "note": None}, "10.0.0.2"]
+    assert "note" in refusal(remote_ip_ranges=entries)
+    noted = connector(remote_ip_ranges=[{"range": "10.0.0.1", "note": "printer"}]).remote_ip_ranges
+    assert noted == (RangeEntry(range="10.0.0.1", note="printer"),)
+
+
+@pytest.mark.parametrize(
+    "given", ["ms-Exch-SMTP-Submit", "{ms-Exch-SMTP-Submit}", {"ms-Exch-SMTP-Submit": None}]
+)
+def test_rights_are_taken_in_the_same_forms(given: object) -> None:
+    relay = connector(permissions=[{"principal": ANONYMOUS, "rights": given}])
+    assert relay.permissions[0].rights == (Right.SUBMIT,)
 
 
 _SECURED: dict[str, Any] = {

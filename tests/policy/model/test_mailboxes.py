@@ -50,7 +50,9 @@ def test_an_address_that_could_be_read_twice_is_never_plain(text: str, domain: s
 
 @pytest.mark.parametrize(
     "text",
-    [_LONG, ".x@b.com", "", "@", "a", "a@", "@b", "a b@c.com", "a..b@c.com@", "a@b..c", "a@-b.com", "a@b.com>", "<a@b.com>", "a\x00@b.com",
+    [_LONG,
+     ".x@b.com", "", "@", "a", "a@", "@b", "a b@c.com", "a..b@c.com@", "a@b..c", "a@-b.com", "a@b.com>",
+     "<a@b.com>", "a\x00@b.com",
      "a@b.com\r\nRCPT TO:<x@y>", "a" * 65 + "@b.com", "a@" + "b" * 64 + ".com", '"a\r"@b.com', "a@[1.2.3]",
      "a@stra\u00dfe.de"],
 )  # fmt: skip

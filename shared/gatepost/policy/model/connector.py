@@ -3,6 +3,7 @@
 Source: reference section 1.3. Names are Exchange's parameters in snake_case; those marked *ours* are additions.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -74,13 +75,23 @@ def _mechanism(text: object) -> object:
     return known
 
 
+def _split(value: object) -> object:
+    """The forms in which the Exchange shell shows a list: `a, b` and `{a, b}`, which YAML reads as a mapping."""
+    if isinstance(value, Mapping) and value and all(item is None for item in value.values()):
+        return tuple(value)
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("{") and text.endswith("}"):
+        text = text[1:-1]
+    return tuple(part.strip() for part in text.split(","))
+
+
 def _listed(value: object) -> object:
-    """Exchange's `None` and comma forms of a multi-valued setting."""
-    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
-        return ()
-    if isinstance(value, list | tuple) and [str(item).lower() for item in value] == ["none"]:
-        return ()
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+    """A list in any of its forms, or Exchange's `None` for an empty one."""
+    parts = _split(value)
+    nothing = isinstance(parts, list | tuple) and [str(item).lower() for item in parts] == ["none"]
+    return () if parts is None or nothing else parts
 
 
 def _once(value: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -128,9 +139,11 @@ class Permission(Configured):
     """Rights allowed or denied to one principal, as Add-ADPermission would write them."""
 
     principal: Annotated[str, AfterValidator(parse_principal)]
-    rights: tuple[Annotated[Right, BeforeValidator(lambda text: parse_right(str(text)))], ...] = Field(
-        min_length=1
-    )
+    rights: Annotated[
+        tuple[Annotated[Right, BeforeValidator(lambda text: parse_right(str(text)))], ...],
+        Field(min_length=1),
+        BeforeValidator(_split),
+    ]
     deny: bool = False
     inherited: bool = False
 
@@ -159,7 +172,7 @@ class ReceiveConnector(Configured):
     servers: tuple[Selector, ...] = Field(default=("*",), min_length=1)
     transport_role: Literal["FrontendTransport", "HubTransport"] = "FrontendTransport"
     bindings: tuple[BindingText, ...] = Field(min_length=1, max_length=64)
-    remote_ip_ranges: tuple[AnyRange, ...] = ()
+    remote_ip_ranges: Annotated[tuple[AnyRange, ...], BeforeValidator(_split)] = ()
     fqdn: Domain | None = None
     banner: Annotated[str, AfterValidator(_banner)] = ""
 

@@ -38,6 +38,7 @@ _REMEDIES = {
     "literal_error": "Use one of the values listed.",
     "bool_type": "Write true or false.",
     "bool_parsing": "Write true or false.",
+    "tuple_type": "Write a list: [a, b].",
     "string_type": "Write text; put quotes around what looks like a number.",
 }
 _SHOWN = 200
