@@ -23,7 +23,7 @@ Meeting = tuple[int, int, str | None, str | None]
 _Turn = tuple[float, str | None]  # until when a connector takes the clients
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """A range and when it ends, ordered by size: the first open one takes the client."""
 
     size: int
@@ -31,7 +31,7 @@ class _Row(NamedTuple):
     until: float
     lo: int
     hi: int
-    changed: bool  # whether it is one of the new side
+    changed: bool = False  # whether it is one of the new side
 
 
 def successions(
@@ -49,7 +49,7 @@ def successions(
     touching = cache(lambda listed: tuple(_touching(listed, expiring, new.compiled_at)))
     for local in locals_:
         rows = [
-            _Row(known.size, model.name, until, known.lo, known.hi, policy is new)
+            Row(known.size, model.name, until, known.lo, known.hi, policy is new)
             for policy in policies
             for model in _listening(policy, local)
             for known, until in touching(model.remote_ip_ranges)
@@ -71,11 +71,17 @@ def _touching(
     listed: tuple[str | RangeEntry, ...], expiring: RangeSet, now: float
 ) -> Iterator[tuple[AddressRange, float]]:
     """The live ones of a connector's ranges that touch an expiring one of either side, and until when they live."""
+    for known, until in living(listed, now):
+        if expiring.touches(known.version, known.lo, known.hi):
+            yield known, until
+
+
+def living(listed: Iterable[str | RangeEntry], now: float) -> Iterator[tuple[AddressRange, float]]:
+    """Those of a connector's ranges that have not expired, and until when they live."""
     for given in listed:
         until = expires_at(given)
-        known = parse_range(given if isinstance(given, str) else given.range)
-        if until > now and expiring.touches(known.version, known.lo, known.hi):
-            yield known, until
+        if until > now:
+            yield parse_range(given if isinstance(given, str) else given.range), until
 
 
 def _listening(policy: Policy, local: Endpoint) -> Iterator[ReceiveConnector]:
@@ -88,19 +94,19 @@ def _listening(policy: Policy, local: Endpoint) -> Iterator[ReceiveConnector]:
             yield model
 
 
-def _meetings(rows: list[_Row], now: float) -> Iterator[Meeting]:
-    for lo, hi, open_ in _stretches(rows):
+def _meetings(rows: list[Row], now: float) -> Iterator[Meeting]:
+    for lo, hi, open_ in stretches(rows):
         before, after = (_turns(open_, now, changed=changed) for changed in (False, True))
         moments = {now, *(until for until, _ in (*before, *after) if until < inf)}
         for was, is_ in {(_taker(before, moment), _taker(after, moment)) for moment in moments}:
             yield lo, hi, was, is_
 
 
-def _stretches(rows: list[_Row]) -> Iterator[tuple[int, int, list[_Row]]]:
+def stretches(rows: list[Row]) -> Iterator[tuple[int, int, list[Row]]]:
     """Low and high end, and the ranges that hold all of it, the smallest first."""
     coming = sorted(rows, key=lambda row: row.lo, reverse=True)
     edges = sorted({edge for row in rows for edge in (row.lo, row.hi + 1)})
-    open_: list[_Row] = []
+    open_: list[Row] = []
     for edge, following in pairwise(edges):
         open_ = [row for row in open_ if row.hi >= edge]
         while coming and coming[-1].lo == edge:
@@ -108,7 +114,7 @@ def _stretches(rows: list[_Row]) -> Iterator[tuple[int, int, list[_Row]]]:
         yield edge, following - 1, open_
 
 
-def _turns(open_: list[_Row], now: float, *, changed: bool) -> list[_Turn]:
+def _turns(open_: list[Row], now: float, *, changed: bool) -> list[_Turn]:
     """One side's connectors, one after the other, from now to the end of time."""
     found: list[_Turn] = []
     last = now

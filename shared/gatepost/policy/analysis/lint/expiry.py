@@ -5,9 +5,7 @@ smallest expires, the next one that outlives it takes its clients, and so on unt
 touch an expiring one are looked at.
 """
 
-from bisect import insort
 from collections.abc import Iterator
-from itertools import pairwise
 from math import inf
 from typing import NamedTuple
 
@@ -15,9 +13,9 @@ from gatepost.policy.analysis.findings import Finding, Rule, Severity, found
 from gatepost.policy.analysis.lint.context import Context, names, selectors, some
 from gatepost.policy.analysis.ranges import RangeSet, from_spans, ranges
 from gatepost.policy.analysis.sides import Group
+from gatepost.policy.analysis.succession import Row, living, stretches
 from gatepost.policy.analysis.widening import gained
-from gatepost.policy.dialogue.compiled import Policy, connectors_by_binding, expires_at
-from gatepost.policy.model.addresses import AddressRange, parse_range
+from gatepost.policy.dialogue.compiled import Policy, connectors_by_binding
 from gatepost.policy.model.connector import ReceiveConnector
 
 EXPIRY_WIDENS = Rule(
@@ -26,16 +24,6 @@ EXPIRY_WIDENS = Rule(
     "An address would gain rights when a range expires",
     "Let the range stay, or take the right away from the wider range: expiry may only narrow.",
 )
-
-
-class _Row(NamedTuple):
-    """Ordered by size: the first open one takes the client."""
-
-    size: int
-    connector: str
-    until: float
-    lo: int
-    hi: int
 
 
 class Fall(NamedTuple):
@@ -81,38 +69,25 @@ def _gaining(
     return {pair: from_spans(found_[4], found_[6]) for pair, found_ in spans.items()}
 
 
-def _rows(connectors: tuple[ReceiveConnector, ...], version: int, now: float) -> list[_Row]:
+def _rows(connectors: tuple[ReceiveConnector, ...], version: int, now: float) -> list[Row]:
     """Live ranges that touch one that expires."""
     rows = [
-        (_Row(known.size, connector.name, until, known.lo, known.hi), known)
+        (Row(known.size, connector.name, until, known.lo, known.hi), known)
         for connector in connectors
-        for known, until in _timed(connector, now)
+        for known, until in living(connector.remote_ip_ranges, now)
         if known.version == version
     ]
     expiring = ranges(known for row, known in rows if row.until < inf)
     return [row for row, known in rows if expiring.touches(version, known.lo, known.hi)]
 
 
-def _timed(connector: ReceiveConnector, now: float) -> Iterator[tuple[AddressRange, float]]:
-    for given in connector.remote_ip_ranges:
-        until = expires_at(given)
-        if until > now:
-            yield parse_range(given if isinstance(given, str) else given.range), until
-
-
-def falls(rows: list[_Row]) -> Iterator[Fall]:
+def falls(rows: list[Row]) -> Iterator[Fall]:
     """What happens to clients as one range after the other expires."""
-    coming = sorted(rows, key=lambda row: row.lo, reverse=True)
-    edges = sorted({edge for row in rows for edge in (row.lo, row.hi + 1)})
-    open_: list[_Row] = []
-    for edge, following in pairwise(edges):
-        open_ = [row for row in open_ if row.hi >= edge]
-        while coming and coming[-1].lo == edge:
-            insort(open_, coming.pop())
-        yield from _chain(edge, following - 1, open_)
+    for lo, hi, open_ in stretches(rows):
+        yield from _chain(lo, hi, open_)
 
 
-def _chain(lo: int, hi: int, open_: list[_Row]) -> Iterator[Fall]:
+def _chain(lo: int, hi: int, open_: list[Row]) -> Iterator[Fall]:
     rest = iter(open_)
     row = next(rest, None)
     for other in rest:
