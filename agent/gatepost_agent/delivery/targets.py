@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from gatepost.policy.dialogue.routing import Hop, Mx, SmartHost
+from gatepost.policy.model.addresses import parse_literal
 from gatepost_agent.delivery.dns import MxHost, Resolver
 from gatepost_agent.delivery.errors import HopFailed, NoSuchDomain
 
@@ -59,8 +60,8 @@ class Finder:
 
     async def _by_mx(self, hop: Mx) -> list[Target]:
         if hop.domain.startswith("["):
-            literal = hop.domain[1:-1].removeprefix("IPv6:")
-            return [Target(literal, literal, hop.port)]
+            address = str(parse_literal(hop.domain))
+            return [Target(address, address, hop.port)]
         records = await self._hosts(hop.domain)
         targets: list[Target] = []
         unknown: HopFailed | None = None

@@ -54,6 +54,7 @@ def test_an_address_that_could_be_read_twice_is_never_plain(text: str, domain: s
      ".x@b.com", "", "@", "a", "a@", "@b", "a b@c.com", "a..b@c.com@", "a@b..c", "a@-b.com", "a@b.com>",
      "<a@b.com>", "a\x00@b.com",
      "a@b.com\r\nRCPT TO:<x@y>", "a" * 65 + "@b.com", "a@" + "b" * 64 + ".com", '"a\r"@b.com', "a@[1.2.3]",
+     "a@[10.IPv6:0.0.1]",
      "a@stra\u00dfe.de"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: str) -> None:

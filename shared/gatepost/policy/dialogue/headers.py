@@ -10,6 +10,8 @@ from enum import Flag
 from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
+from gatepost.policy.model.addresses import literal
+
 
 class HeaderFamily(Flag):
     """What the header firewall removes: the families a session has no Accept-Headers right for."""
@@ -128,11 +130,6 @@ _UNSAFE_COMMENT = re.compile(r"[^A-Za-z0-9._=, -]")
 _LONGEST_NAME = 255
 
 
-def _literal(address: str) -> str:
-    """RFC 5321 4.1.3."""
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
-
-
 def received_line(
     *,
     helo: str,
@@ -150,10 +147,10 @@ def received_line(
     by: our FQDN. protocol: see `protocol_name`. tls: `version=…, cipher=…` or empty.
     now: seconds since 1970.
     """
-    name = _UNSAFE_NAME.sub("?", helo[:_LONGEST_NAME]) or _literal(client)
+    name = _UNSAFE_NAME.sub("?", helo[:_LONGEST_NAME]) or literal(client)
     secured = f" ({_UNSAFE_COMMENT.sub('?', tls)})" if tls else ""
     return (
-        f"Received: from {name} ({_literal(client)})\r\n"
-        f"\tby {by} ({_literal(local)}) with {protocol}{secured}\r\n"
+        f"Received: from {name} ({literal(client)})\r\n"
+        f"\tby {by} ({literal(local)}) with {protocol}{secured}\r\n"
         f"\tid {queue_id}; {format_date(now)}\r\n"
     ).encode("ascii")

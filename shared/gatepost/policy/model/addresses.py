@@ -20,6 +20,7 @@ _LONGEST_RANGE = 100  # two addresses; the text is shown in every trace and repo
 _RANGE_REMEDY = "Write a single address, low-high, or a network such as 192.168.5.0/24."
 
 
+_IPV6_TAG = re.compile(r"\AIPv6:", re.IGNORECASE)
 _LOCAL_SCOPES = (0xFE80 >> 6, 0xFEC0 >> 6)
 
 
@@ -112,6 +113,16 @@ def parse_address(text: str) -> Address:
     if address is None:
         raise BadValue(text, "not an IP address", "Write an IPv4 or IPv6 address such as 192.168.5.10.")
     return normalise(address)
+
+
+def parse_literal(text: str) -> Address:
+    """An address literal, `[10.1.1.1]` or `[IPv6:2001:db8::1]` (RFC 5321 4.1.3). Raises BadValue."""
+    return parse_address(_IPV6_TAG.sub("", text[1:-1]))
+
+
+def literal(address: str) -> str:
+    """An address as RFC 5321 4.1.3 writes it."""
+    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
 
 
 def parse_range(text: str) -> AddressRange:

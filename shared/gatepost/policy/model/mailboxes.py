@@ -9,7 +9,7 @@ import re
 import unicodedata
 from typing import NamedTuple
 
-from gatepost.policy.model.addresses import parse_address
+from gatepost.policy.model.addresses import literal, parse_literal
 from gatepost.policy.model.errors import BadValue
 
 _ATOM = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
@@ -19,10 +19,8 @@ _ASCII = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_LABEL}(?:\.{_LABEL})*)")
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ROUTE = re.compile(r"@[^:@,]+(?:,@[^:@,]+)*:")
 _QUOTED = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e\x80-\U0010ffff]|\\[\x20-\x7e])*"')
-_UTF8_LOCAL = re.compile(
-    rf"[{_ATOM}.\x80-\U0010ffff]+"
-)  # a dot at the end, too: telephones have such addresses
-_IPV6_TAG = re.compile("IPv6:", re.IGNORECASE)  # RFC 5321 4.1.3
+# A dot at the end, too: telephones have such addresses.
+_UTF8_LOCAL = re.compile(rf"[{_ATOM}.\x80-\U0010ffff]+")
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 # Characters that IDNA 2003 and IDNA 2008 map to different names: a name that could be two is refused.
 _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
@@ -94,10 +92,9 @@ def _parse_odd(text: str) -> Mailbox:
 def _odd_domain(domain: str, text: str) -> str:
     if domain.startswith("[") and domain.endswith("]"):
         try:
-            address = parse_address(_IPV6_TAG.sub("", domain[1:-1]))
+            return literal(str(parse_literal(domain)))
         except BadValue:
             raise _bad(text) from None
-        return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
     try:
         return parse_domain(_DOTS.sub(".", domain).removesuffix("."))
     except BadValue:
