@@ -17,7 +17,7 @@ from gatepost_agent.current import Current
 from gatepost_agent.smtp.protocol import SmtpProtocol
 from gatepost_agent.smtp.server import Options, SmtpServer
 from gatepost_agent.spool.errors import NotStored
-from gatepost_agent.spool.messages import Stored
+from gatepost_agent.spool.messages import Room, Stored
 from tests.support.waiting import eventually
 
 ANY_RECIPIENT = [
@@ -102,7 +102,7 @@ class FakeSpool:
         self.kept: list[Kept] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.has_room: Literal["ok", "full", "trouble"] = "ok"
+        self.has_room: Room = "ok"
         self.octets_free = 2**40
         self.fails: Literal["full", "trouble"] | None = None
         self.error: Exception | None = None
@@ -116,7 +116,7 @@ class FakeSpool:
     def free(self) -> int:
         return self.octets_free
 
-    def room(self, size_hint: int = 0) -> Literal["ok", "full", "trouble"]:
+    def room(self, size_hint: int = 0) -> Room:
         return self.has_room
 
     def begin(self, envelope: Envelope) -> FakeIncoming:

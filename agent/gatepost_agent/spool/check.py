@@ -95,7 +95,7 @@ async def _files(core: Core, messages: list[QueuedMessage]) -> list[tuple[Queued
     damaged = []
     for message in messages:
         try:
-            await asyncio.get_running_loop().run_in_executor(core.workers, compare_file, core.bodies, message)
+            await asyncio.get_running_loop().run_in_executor(core.workers, compare_file, core, message)
         except DamagedBody as error:
             damaged.append((message, error))
     return damaged

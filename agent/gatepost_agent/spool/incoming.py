@@ -5,13 +5,13 @@ import errno
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import BLOCK, Bodies, BodyFile
 from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.errors import NotStored, SpoolError
-from gatepost_agent.spool.messages import QueuedMessage, Stored
+from gatepost_agent.spool.messages import QueuedMessage, Room, Stored
 from gatepost_agent.spool.turns import Turns
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class Receiving(NamedTuple):
     store: Callable[[QueuedMessage, bytes | None], "asyncio.Future[Stored]"]
     own: Callable[[Coroutine[None, None, Stored]], "asyncio.Future[Stored]"]
     moved: Callable[[int], None]
-    room: Callable[[], Literal["ok", "full", "trouble"]]
+    room: Callable[[], Room]
 
 
 class Incoming:

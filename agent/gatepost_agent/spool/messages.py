@@ -8,6 +8,8 @@ from gatepost.policy.dialogue.decision import Envelope
 
 GIB = 1024**3
 DAY_S = 86_400.0
+Room = Literal["ok", "full", "trouble"]
+"""Whether new mail is taken: see Spool.room."""
 EXPIRE_AFTER_S = 2 * DAY_S  # Exchange: MessageExpirationTimeout
 
 
@@ -153,7 +155,7 @@ class SpoolStatus(NamedTuple):
     kept: int  # failed and expired mail that operators can still see
     bytes: int
     oldest_received_at: float | None  # of the queued, not held messages
-    room: Literal["ok", "full", "trouble"]  # as Spool.room: whether new mail is taken
+    room: Room
     problems: tuple[str, ...]
     transactions: int = 0  # since the start
     commit_s: float = 0.0  # seconds spent in them

@@ -2,9 +2,8 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
-from gatepost_agent.spool.bodies import Bodies
 from gatepost_agent.spool.checksum import crc32
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import DamagedBody, Unreadable
@@ -40,16 +39,11 @@ async def _from_database(core: Core, message: QueuedMessage) -> bytes:
 
 
 async def _from_file(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes, None]:
-    block_at = core.bodies.blocks(message)
+    block_at = _blocks(core, message)
     offset = total = 0
-
-    def read() -> bytes:
-        with core.writer.turns.large():
-            return block_at(offset)
-
     while offset < message.size:
         try:
-            block = await asyncio.get_running_loop().run_in_executor(core.workers, read)
+            block = await asyncio.get_running_loop().run_in_executor(core.workers, block_at, offset)
         except OSError as error:
             raise _unread(message, error) from error
         if not block:
@@ -60,9 +54,20 @@ async def _from_file(core: Core, message: QueuedMessage) -> AsyncGenerator[bytes
     compare(message, offset, total)
 
 
-def compare_file(bodies: Bodies, message: QueuedMessage) -> None:
+def _blocks(core: Core, message: QueuedMessage) -> Callable[[int], bytes]:
+    """For a worker: a function from an offset in the body to the block there, which is read when its turn comes."""
+    block_at = core.bodies.blocks(message)
+
+    def read(offset: int) -> bytes:
+        with core.writer.turns.large():
+            return block_at(offset)
+
+    return read
+
+
+def compare_file(core: Core, message: QueuedMessage) -> None:
     """Read a body's file through, for a worker: blocks. Raises DamagedBody."""
-    block_at, offset, total = bodies.blocks(message), 0, 0
+    block_at, offset, total = _blocks(core, message), 0, 0
     try:
         while offset < message.size and (block := block_at(offset)):
             offset, total = offset + len(block), zlib.crc32(block, total)

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Coroutine
-from typing import Literal
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.changes import Change
@@ -11,7 +10,7 @@ from gatepost_agent.spool.codec import to_row
 from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import NotStored
 from gatepost_agent.spool.incoming import Incoming, Receiving
-from gatepost_agent.spool.messages import Kind, QueuedMessage, RecipientState, Stored
+from gatepost_agent.spool.messages import Kind, QueuedMessage, RecipientState, Room, Stored
 from gatepost_agent.spool.outcomes import arrival_counts
 
 _FREE_HOLDS_S = 0.2  # how old a look at the disk's free space may be
@@ -37,7 +36,7 @@ class Receiver:
             room=lambda: self.room(0),
         )
 
-    def room(self, size_hint: int) -> Literal["ok", "full", "trouble"]:
+    def room(self, size_hint: int) -> Room:
         """See Spool.room."""
         if self._core.writer.blocked:
             return "trouble"

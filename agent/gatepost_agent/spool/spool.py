@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 from gatepost.policy.dialogue.decision import Envelope
 from gatepost_agent.spool.bodies import Bodies
@@ -19,6 +19,7 @@ from gatepost_agent.spool.messages import (
     Counts,
     Outcome,
     QueuedMessage,
+    Room,
     SpoolLimits,
     SpoolStatus,
 )
@@ -74,7 +75,7 @@ class Spool:
 
     # -- receiving (the SMTP shell)
 
-    def room(self, size_hint: int = 0) -> Literal["ok", "full", "trouble"]:
+    def room(self, size_hint: int = 0) -> Room:
         """May a message of `size_hint` octets come in? To be asked before data is taken; costs microseconds.
 
         "full" (count, octets or free disk) is `452 4.3.1`, "trouble" (the disk fails) 451; both end by themselves.

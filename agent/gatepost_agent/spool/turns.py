@@ -6,7 +6,7 @@ its time waiting for a slow disk.
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from time import monotonic
 
 _GIVE_WAY_S = 0.01  # so long at most to a commit
@@ -34,18 +34,10 @@ class Turns:
     @contextmanager
     def large(self) -> Iterator[None]:
         """A worker is at a large body."""
-        if self._is_slow:
-            with self._timed():
+        with nullcontext() if self._is_slow else self._large:
+            self._between_commits.wait(_GIVE_WAY_S)
+            began = monotonic()
+            try:
                 yield
-        else:
-            with self._large, self._timed():
-                yield
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        self._between_commits.wait(_GIVE_WAY_S)
-        began = monotonic()
-        try:
-            yield
-        finally:
-            self._is_slow = monotonic() - began > _SLOW_S
+            finally:
+                self._is_slow = monotonic() - began > _SLOW_S

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gatepost_agent.spool import check, writer
-from gatepost_agent.spool.bodies import Bodies
+from gatepost_agent.spool.core import Core
 from gatepost_agent.spool.errors import DamagedBody
 from gatepost_agent.spool.messages import QueuedMessage, Result
 from gatepost_agent.spool.reading import compare_file
@@ -149,10 +149,10 @@ def test_a_message_deleted_while_its_file_was_read_is_no_damage(
                 (tmp_path / "bodies" / str(number)).write_bytes(b"short")
             loop = asyncio.get_running_loop()
 
-            def late(bodies: Bodies, message: QueuedMessage) -> None:
+            def late(core: Core, message: QueuedMessage) -> None:
                 if message.id == 1:
                     asyncio.run_coroutine_threadsafe(spool.delete([1]), loop).result()
-                compare_file(bodies, message)
+                compare_file(core, message)
 
             monkeypatch.setattr(check, "compare_file", late)
             assert await spool.check() == ["the body of message 2 is not what was received"]
