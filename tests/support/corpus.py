@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from gatepost.documents import load_document
 from gatepost.policy.analysis.circumstances import Circumstance
+from gatepost.policy.analysis.rehearsal import Rehearsal
 from gatepost.policy.dialogue.compiled import Endpoint, Policy, compile_policy
 from gatepost.policy.dialogue.rules.auth import verifier
 from gatepost.policy.model.addresses import parse_address
@@ -107,3 +109,36 @@ def matches(expected: list[str], lines: list[str]) -> bool:
     """Whether reply lines are as expected; `*` stands for anything."""
     patterns = (re.escape(text).replace(r"\*", ".*") for text in expected)
     return len(expected) == len(lines) and all(map(re.fullmatch, patterns, lines))
+
+
+class Answered(NamedTuple):
+    """What came back on one turn: reply lines, seconds until the last of them, whether the session ended."""
+
+    lines: list[str]
+    delay_s: float
+    closed: bool
+
+
+def in_session(dialogue: Dialogue, *, now: float) -> Iterator[Answered]:
+    """A dialogue through `Session` alone."""
+    acted = Rehearsal(
+        policy(dialogue.fleet, now=now),
+        local=endpoint(dialogue.local),
+        remote=endpoint(dialogue.remote),
+        now=now,
+    )
+    for turn in dialogue.turns:
+        yield _in_turn(acted, turn, dialogue.when)
+
+
+def _in_turn(acted: Rehearsal, turn: Turn, when: Circumstance | None) -> Answered:
+    before = len(acted.exchanges)
+    if turn.happens and when:
+        acted.happen(when)
+    if turn.said:
+        acted.send(b"".join(turn.said))
+    elif not acted.exchanges:
+        acted.connect()
+    new = [exchange.decision for exchange in acted.exchanges[before:]]
+    lines = [line for decision in new if decision.reply for line in decision.reply.text.split("\r\n")]
+    return Answered(lines, sum(decision.delay_s for decision in new), acted.closed)

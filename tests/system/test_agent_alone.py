@@ -47,6 +47,14 @@ def is_settled(plane: ControlPlane, generation: int) -> bool:
     return running is not None and running.generation == generation and running.settled
 
 
+def serving(agent: AgentProcess, plane: ControlPlane, port: int, *options: str) -> int:
+    """Start the agent, let one host relay, and wait until that is settled; returns the port."""
+    agent.start(*options)
+    plane.publish(relaying(port, "127.0.0.10"))
+    wait_until(lambda: is_settled(plane, 1))
+    return port
+
+
 def said_to(port: int, client: str) -> str:
     """The last reply to a message from this client to an outside domain."""
     client_ = Client(port, client)
@@ -76,10 +84,7 @@ def test_from_enrolment_to_a_stop(agent: AgentProcess, plane: ControlPlane, free
 def test_mail_goes_on_whatever_the_control_plane_says(
     agent: AgentProcess, plane: ControlPlane, free_port: Port
 ) -> None:
-    port = free_port("127.0.0.1")
-    agent.start()
-    plane.publish(relaying(port, "127.0.0.10"))
-    wait_until(lambda: is_settled(plane, 1))
+    port = serving(agent, plane, free_port("127.0.0.1"))
     troubles: list[Trouble] = [(code, {"Retry-After": "0"}, b"") for code in (401, 403, 409, 410, 429, 500)]
     for trouble in [*troubles, (200, {}, b"<html>"), (200, {}, b"")]:
         plane.trouble = trouble
@@ -97,10 +102,7 @@ def test_mail_goes_on_whatever_the_control_plane_says(
 def test_a_queue_command_and_an_agent_that_starts_wait_for_each_other(
     agent: AgentProcess, plane: ControlPlane, free_port: Port
 ) -> None:
-    port = free_port("127.0.0.1")
-    agent.start()
-    plane.publish(relaying(port, "127.0.0.10"))
-    wait_until(lambda: is_settled(plane, 1))
+    port = serving(agent, plane, free_port("127.0.0.1"))
     assert said_to(port, "127.0.0.10").startswith("250 2.6.0")
     with ThreadPoolExecutor() as pool:
         for _ in range(3):  # at three moments of the start, whichever they are
@@ -137,10 +139,7 @@ def test_a_second_agent_and_a_second_enrolment_change_nothing(
 def test_the_queue_of_a_running_agent_is_asked_for_over_its_socket(
     agent: AgentProcess, plane: ControlPlane, free_port: Port, tmp_path: Path
 ) -> None:
-    port = free_port("127.0.0.1")
-    agent.start("--hold-queue")
-    plane.publish(relaying(port, "127.0.0.10"))
-    wait_until(lambda: is_settled(plane, 1))
+    port = serving(agent, plane, free_port("127.0.0.1"), "--hold-queue")
     assert said_to(port, "127.0.0.10").startswith("250")
     exported = tmp_path / "mail"
     assert agent.command("queue", "export", "--file", str(exported)).returncode == 0
@@ -161,10 +160,7 @@ def test_the_queue_of_a_running_agent_is_asked_for_over_its_socket(
 def test_a_denied_client_hears_421_at_once_and_after_a_restart(
     agent: AgentProcess, plane: ControlPlane, free_port: Port
 ) -> None:
-    port = free_port("127.0.0.1")
-    agent.start()
-    plane.publish(relaying(port, "127.0.0.10"))
-    wait_until(lambda: is_settled(plane, 1))
+    port = serving(agent, plane, free_port("127.0.0.1"))
     open_session = Client(port, "127.0.0.10")
     assert agent.command("deny", "127.0.0.10", "--reason", "floods").returncode == 0
     assert open_session.reply().startswith("421")
@@ -181,10 +177,7 @@ def test_a_denied_client_hears_421_at_once_and_after_a_restart(
 def test_a_stop_lets_sessions_finish_and_tells_the_rest(
     agent: AgentProcess, plane: ControlPlane, free_port: Port
 ) -> None:
-    port = free_port("127.0.0.1")
-    agent.start()
-    plane.publish(relaying(port, "127.0.0.10"))
-    wait_until(lambda: is_settled(plane, 1))
+    port = serving(agent, plane, free_port("127.0.0.1"))
     idle, busy = Client(port, "127.0.0.10"), Client(port, "127.0.0.10")
     for line in ("EHLO x", f"MAIL FROM:<{SENDER}>", f"RCPT TO:<{OUTSIDE}>", "DATA"):
         busy.say(line)
@@ -284,10 +277,7 @@ def test_listeners_close_when_asked_to_after_long_silence_only(
 def test_files_are_private_and_no_log_holds_a_token(
     agent: AgentProcess, plane: ControlPlane, free_port: Port
 ) -> None:
-    port = free_port("127.0.0.1")
-    agent.start()
-    plane.publish(relaying(port, "127.0.0.10"))
-    wait_until(lambda: is_settled(plane, 1))
+    port = serving(agent, plane, free_port("127.0.0.1"))
     said_to(port, "127.0.0.10")
     agent.stop()
     for path in agent.state_dir.rglob("*"):

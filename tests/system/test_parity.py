@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import trustme
@@ -24,9 +24,18 @@ import trustme
 from deploy.demo.stack import ROOT, Stack
 from gatepost.client import ApiProblem
 from gatepost.policy.analysis.circumstances import Circumstance
-from gatepost.policy.analysis.rehearsal import Rehearsal
 from gatepost.policy.model.document import FleetDocument
-from tests.support.corpus import FQDN, SECRET, Dialogue, Turn, dialogues, document, endpoint, matches, policy
+from tests.support.corpus import (
+    FQDN,
+    SECRET,
+    Answered,
+    Dialogue,
+    Turn,
+    dialogues,
+    document,
+    in_session,
+    matches,
+)
 from tests.support.waiting import wait_until
 
 ALL = {dialogue.name: dialogue for dialogue in dialogues()}
@@ -39,14 +48,6 @@ FAULTY = (sys.executable, "-m", "tests.system.faulty_host")
 SLACK_S = 4.0  # less than a tarpit: a delay that nobody asked for shows
 
 each = pytest.mark.parametrize("name", ALL)
-
-
-class Answered(NamedTuple):
-    """What came back on one turn: reply lines, seconds until the last of them, whether the session ended."""
-
-    lines: list[str]
-    delay_s: float
-    closed: bool
 
 
 def _told(dialogue: Dialogue, secret: str) -> Dialogue:
@@ -146,29 +147,6 @@ def _caught(ask: Any, stack: Stack, dialogue: Dialogue) -> list[Answered] | Exce
 
 
 # --- three ways to ask -----------------------------------------------------------------------------------------
-
-
-def _in_session(dialogue: Dialogue) -> list[Answered]:
-    acted = Rehearsal(
-        policy(dialogue.fleet, now=NOW),
-        local=endpoint(dialogue.local),
-        remote=endpoint(dialogue.remote),
-        now=NOW,
-    )
-    return [_in_turn(acted, turn, dialogue.when) for turn in dialogue.turns]
-
-
-def _in_turn(acted: Rehearsal, turn: Turn, when: Circumstance | None) -> Answered:
-    before = len(acted.exchanges)
-    if turn.happens and when:
-        acted.happen(when)
-    if turn.said:
-        acted.send(b"".join(turn.said))
-    elif not acted.exchanges:
-        acted.connect()
-    new = [exchange.decision for exchange in acted.exchanges[before:]]
-    lines = [line for decision in new if decision.reply for line in decision.reply.text.split("\r\n")]
-    return Answered(lines, sum(decision.delay_s for decision in new), acted.closed)
 
 
 def _over_http(stack: Stack, dialogue: Dialogue) -> list[Answered]:
@@ -321,7 +299,7 @@ def _same(dialogue: Dialogue, answered: list[Answered] | Exception) -> list[Answ
 @each
 def test_the_session_says_so(name: str) -> None:
     dialogue = ALL[name]
-    for turn, got in zip(dialogue.turns, _same(dialogue, _in_session(dialogue)), strict=True):
+    for turn, got in zip(dialogue.turns, _same(dialogue, list(in_session(dialogue, now=NOW))), strict=True):
         assert (got.delay_s, got.closed) == (turn.delay_s, turn.closed), turn.said
 
 
