@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 SENDING_DRAIN_S = 5.0
 COMMAND_ENDS_S = 60.0  # for a `queue` command that found no agent and works on the spool itself
 COLLECT_EVERY = (
-    10_000  # objects: few die in cycles here, and a look after every 700 takes a twentieth of the time
+    10_000  # objects: few die in cycles here, and to look at every 700 takes a twentieth of the time
 )
 
 

@@ -70,9 +70,7 @@ async def set_anonymous_relay(
     Conflict on a default connector, and where a denial would win. Source: the article, which wants a dedicated
     connector for relay.
     """
-    await draft_rows.draft_row(
-        session, lock=True
-    )  # what is kept of the permissions must not change meanwhile
+    await draft_rows.draft_row(session, lock=True)  # or what is kept of the permissions could change
     row = await pieces.get(session, KIND, piece_id)
     if is_default(row.body):
         raise Conflict(
