@@ -81,11 +81,16 @@ def field_errors(errors: Sequence[Any]) -> list[FieldError]:
     return [_field_error(item) for item in errors]
 
 
+def of_value(place: str, cause: BadValue) -> FieldError:
+    """A value that the model refuses. place: an RFC 6901 pointer, or as in FieldError."""
+    value, remedy = shown(cause.value), cause.remedy
+    return FieldError(pointer=place, type="bad-value", detail=cause.problem, value=value, remedy=remedy)
+
+
 def _field_error(item: Any) -> FieldError:
     place, cause = pointer(item["loc"]), (item.get("ctx") or {}).get("error")
     if isinstance(cause, BadValue):
-        value, remedy = shown(cause.value), cause.remedy
-        return FieldError(pointer=place, type="bad-value", detail=cause.problem, value=value, remedy=remedy)
+        return of_value(place, cause)
     return FieldError(pointer=place, type=item["type"], detail=item["msg"], value=shown(item.get("input")))
 
 

@@ -14,9 +14,10 @@ from gatepost.policy.model.errors import BadValue
 from gatepost.wire import DeniedRange
 from gatepost_api.documents import document_of
 from gatepost_api.draft import service as drafts
-from gatepost_api.errors import FieldError, Invalid, NotFound
+from gatepost_api.errors import Invalid, NotFound
 from gatepost_api.explain.caveats import caveats
 from gatepost_api.explain.schemas import ExplainIn, ExplainOut
+from gatepost_api.problems import of_value
 from gatepost_api.relay_users.repository import bundled
 from gatepost_api.revisions import repository as revisions
 from gatepost_api.revisions import service as published
@@ -97,13 +98,7 @@ def answer(
     except CannotCompile as error:
         raise Invalid(f"The document cannot run on {server.name}: {'; '.join(error.problems)}") from error
     except BadValue as error:
-        fault = FieldError(
-            pointer=f"/{error.field}" if error.field else "",
-            type="bad-value",
-            detail=error.problem,
-            value=error.value,
-            remedy=error.remedy,
-        )
+        fault = of_value(f"/{error.field}" if error.field else "", error)
         raise Invalid(f"{error.problem}. {error.remedy}", errors=[fault]) from error
     return Answered(explanation, digest(canonical_bytes(bundle)))
 

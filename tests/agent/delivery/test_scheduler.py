@@ -90,6 +90,16 @@ async def running(world: World) -> AsyncIterator[World]:
         assert world.pool.connections == 0
 
 
+@asynccontextmanager
+async def deferring(expiration_timeout: str) -> AsyncIterator[World]:
+    """A delivery whose only next hop says: not now."""
+    world = World()
+    async with SmartHost(answers={"MAIL": "451 4.3.0 later"}) as host:
+        world.delivery.configure(world.route(out(host, expiration_timeout=expiration_timeout)))
+        async with running(world):
+            yield world
+
+
 def out(
     *hosts: SmartHost, name: str = "out", spaces: Sequence[str] = ("*",), **more: object
 ) -> SendConnector:
@@ -175,62 +185,53 @@ def test_not_now_is_tried_again_after_a_growing_time_and_only_for_those_who_need
 
 def test_mail_that_cannot_be_delivered_expires_with_a_last_attempt_and_a_bounce(run: Run) -> None:
     async def scene() -> None:
-        world = World()
-        async with SmartHost(answers={"MAIL": "451 4.3.0 later"}) as host:
-            world.delivery.configure(world.route(out(host, expiration_timeout="00:05:00")))
-            async with running(world):
-                world.queue.add(message(1))
-                times = 0
-                while world.queue.waiting:
-                    times += 1
-                    await world.attempted(1, times=times)
-                    if 1 in world.queue.waiting:
-                        due = world.queue.waiting[1].next_attempt
-                        assert due <= START + 300
-                        world.pass_time(due - world.now)
-                assert world.now == START + 300
-                assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
-                [bounce] = world.queue.bounces
-                assert b"Status: 5.4.7" in bounce.body
-                assert b"451 4.3.0 later" in bounce.body
+        async with deferring("00:05:00") as world:
+            world.queue.add(message(1))
+            times = 0
+            while world.queue.waiting:
+                times += 1
+                await world.attempted(1, times=times)
+                if 1 in world.queue.waiting:
+                    due = world.queue.waiting[1].next_attempt
+                    assert due <= START + 300
+                    world.pass_time(due - world.now)
+            assert world.now == START + 300
+            assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
+            [bounce] = world.queue.bounces
+            assert b"Status: 5.4.7" in bounce.body
+            assert b"451 4.3.0 later" in bounce.body
 
     run(scene())
 
 
 def test_a_retry_gives_an_expired_message_all_its_time_again(run: Run) -> None:
     async def scene() -> None:
-        world = World()
-        async with SmartHost(answers={"MAIL": "451 4.3.0 later"}) as host:
-            world.delivery.configure(world.route(out(host, expiration_timeout="00:05:00")))
-            async with running(world):
-                world.pass_time(EXPIRE_AFTER_S + 86_400)
-                again = retried(message(1), now=world.now, expires_at=world.now + EXPIRE_AFTER_S)
-                ends = world.now + 300
-                world.queue.add(again)
-                await world.attempted(1)
-                assert world.queue.outcomes(1) == [("kate@fabrikam.com", Result.NOT_NOW)]
-                assert world.queue.waiting[1].next_attempt == world.now + 30
-                world.pass_time(ends - world.now)
-                await world.attempted(1, times=2)
-                assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
-                assert len(world.queue.bounces) == 1
+        async with deferring("00:05:00") as world:
+            world.pass_time(EXPIRE_AFTER_S + 86_400)
+            again = retried(message(1), now=world.now, expires_at=world.now + EXPIRE_AFTER_S)
+            ends = world.now + 300
+            world.queue.add(again)
+            await world.attempted(1)
+            assert world.queue.outcomes(1) == [("kate@fabrikam.com", Result.NOT_NOW)]
+            assert world.queue.waiting[1].next_attempt == world.now + 30
+            world.pass_time(ends - world.now)
+            await world.attempted(1, times=2)
+            assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
+            assert len(world.queue.bounces) == 1
 
     run(scene())
 
 
 def test_a_long_time_to_live_of_a_send_connector_counts_from_arrival(run: Run) -> None:
     async def scene() -> None:
-        world = World()
-        async with SmartHost(answers={"MAIL": "451 4.3.0 later"}) as host:
-            world.delivery.configure(world.route(out(host, expiration_timeout="4.00:00:00")))
-            async with running(world):
-                world.now = START + 2 * EXPIRE_AFTER_S - 1
-                world.queue.add(message(1))
-                await world.attempted(1)
-                assert world.queue.waiting[1].next_attempt == START + 2 * EXPIRE_AFTER_S
-                world.pass_time(1)
-                await world.attempted(1, times=2)
-                assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
+        async with deferring("4.00:00:00") as world:
+            world.now = START + 2 * EXPIRE_AFTER_S - 1
+            world.queue.add(message(1))
+            await world.attempted(1)
+            assert world.queue.waiting[1].next_attempt == START + 2 * EXPIRE_AFTER_S
+            world.pass_time(1)
+            await world.attempted(1, times=2)
+            assert world.queue.outcomes(1)[-1] == ("kate@fabrikam.com", Result.EXPIRED)
 
     run(scene())
 
