@@ -38,3 +38,13 @@ def test_no_mail_goes_to_an_address_that_the_policy_calls_ours(tmp_path: Path) -
             sending._resolver.close()
 
     asyncio.run(story())
+
+
+def test_delivery_opens_no_more_connections_than_the_host_can_bear(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path / "spool") as spool:
+            sending = Sending(spool, tmp_path, most_connections=7)
+            assert sending._delivery._pool._most == 7
+            sending._resolver.close()
+
+    asyncio.run(story())

@@ -165,6 +165,15 @@ def test_an_endless_header_is_told_as_soon_as_it_passes_the_limit() -> None:
     assert block.facts == HeaderFacts(octets=1001, lacks_fields=True, complete=False)
 
 
+@pytest.mark.parametrize("size", [1, 7, 32_768])
+def test_thousands_of_fields_pass_whole_however_they_are_cut(size: int) -> None:
+    octets = b"".join(b"X-%d: %d\r\n" % (number, number) for number in range(5000)) + b"\r\nbody\r\n"
+    header, body, facts = read(octets, size=size)
+    assert facts is not None
+    assert facts.complete
+    assert header + body == octets
+
+
 def test_a_message_may_end_inside_its_header() -> None:
     block = HeaderBlock(STRIPPING._replace(add_date="now"))
     kept = block.feed(b"Subject: a\r\nReceived: b\r\n")[0]
